@@ -1,0 +1,1 @@
+"""thinktalk: an open, complete Qwen3-Omni that hears, sees, thinks and speaks."""

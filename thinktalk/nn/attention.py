@@ -1,0 +1,57 @@
+"""Grouped-query attention with rotary positions, and the masks that it needs."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from thinktalk.contracts import Cache
+from thinktalk.nn.norm import RMSNorm
+from thinktalk.nn.rope import Rope, rotate
+
+
+class Attention(nn.Module):
+    """Causal self-attention; `norm_eps` puts a norm on queries and keys.
+
+    Shapes: b batch, n new positions, s positions seen so far. With a cache the new positions come after
+    what it holds. `mask` [.., n, s] (True: may look) replaces the plain causal one.
+    """
+
+    def __init__(self, width: int, heads: int, kv_heads: int, head_dim: int, norm_eps: float | None = None):
+        super().__init__()
+        self.head_dim = head_dim
+        self.q_proj = nn.Linear(width, heads * head_dim, bias=False)
+        self.k_proj = nn.Linear(width, kv_heads * head_dim, bias=False)
+        self.v_proj = nn.Linear(width, kv_heads * head_dim, bias=False)
+        self.o_proj = nn.Linear(heads * head_dim, width, bias=False)
+        if norm_eps is not None:
+            self.q_norm = RMSNorm(head_dim, norm_eps)
+            self.k_norm = RMSNorm(head_dim, norm_eps)
+        else:
+            self.q_norm = self.k_norm = nn.Identity()
+
+    def forward(
+        self, x: Tensor, rope: Rope, cache: Cache | None = None, layer: int = 0, mask: Tensor | None = None
+    ) -> Tensor:
+        queries = self.q_norm(self._heads(self.q_proj(x)))  # [b, h, n, d]
+        keys = self.k_norm(self._heads(self.k_proj(x)))
+        values = self._heads(self.v_proj(x))
+        queries, keys = rotate(queries, rope), rotate(keys, rope)
+        if cache is not None:
+            keys, values = cache.extend(layer, keys, values)  # [b, kv, s, d]
+        causal = mask is None and queries.shape[2] > 1
+        if causal and keys.shape[2] > queries.shape[2]:
+            mask, causal = causal_mask(queries.shape[2], keys.shape[2], device=x.device), False
+        attended = F.scaled_dot_product_attention(
+            queries, keys, values, attn_mask=mask, is_causal=causal, enable_gqa=keys.shape[1] != queries.shape[1]
+        )
+        return self.o_proj(attended.transpose(1, 2).flatten(2))
+
+    def _heads(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+
+
+def causal_mask(new: int, seen: int, window: int | None = None, device: torch.device | None = None) -> Tensor:
+    """Mask [new, seen] for the last `new` of `seen` positions: itself and the past, at most `window` in all."""
+    back = torch.arange(seen - new, seen, device=device)[:, None] - torch.arange(seen, device=device)[None]
+    mask = back >= 0
+    return mask if window is None else mask & (back < window)

@@ -1,6 +1,6 @@
 """Text to token ids and back: Qwen's byte-level BPE, read from a checkpoint or trained from nothing.
 
-Two kinds of tokens never mix. Regular ones are learnt from bytes, so every text has ids and every id its bytes.
+Two kinds of tokens never mix. Regular ones are learnt from bytes: every text has ids, and every id its bytes.
 Added ones (`<|im_start|>`, `<|audio_pad|>`, ...) stand for themselves, and `encode` reads them as plain text
 unless it is told otherwise: whatever a person writes, it cannot end their turn or begin another.
 """
@@ -81,7 +81,7 @@ class Tokenizer:
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int) -> Self:
-        """Learn merges from `texts` until there are `vocab_size` tokens, added ones and all 256 bytes included.
+        """Learn merges from `texts` until there are `vocab_size` tokens, bytes and added ones included.
 
         There are fewer where `texts` has no more to merge. Role names are one token each, whatever the texts.
         Raises UserError where `vocab_size` has no room for what must be there.
@@ -126,7 +126,7 @@ class Tokenizer:
         return ids + self._bpe.encode(text[at:]).ids
 
     def decode(self, ids: Iterable[int], keep_special: bool = False) -> str:
-        """The text of `ids`; broken UTF-8 becomes U+FFFD. Silent tokens are left out unless `keep_special`."""
+        """The text of `ids`, broken UTF-8 as U+FFFD. Silent tokens are left out unless `keep_special`."""
         return b"".join(self.bytes_of(i, keep_special) for i in ids).decode("utf-8", errors="replace")
 
     def bytes_of(self, id: int, keep_special: bool = False) -> bytes:
@@ -173,7 +173,7 @@ class Tokenizer:
 
 
 class IncrementalDecoder:
-    """Ids one by one to pieces of text that never end inside a character; joined, they are `decode`'s text."""
+    """Ids one by one to pieces of text that never end inside a character; joined, they are what `decode` says."""
 
     def __init__(self, tokenizer: Tokenizer, keep_special: bool = False) -> None:
         self._tokenizer, self._keep_special = tokenizer, keep_special
@@ -198,7 +198,7 @@ def _bpe(vocab: dict[str, int], merges: list[Merge]) -> tokenizers.Tokenizer:
 
 
 def _with_roles(alphabet: Sequence[str], merges: list[Merge]) -> tuple[dict[str, int], list[Merge]]:
-    """The vocabulary of `merges`, and the merges with those added, last in rank, that make each role a token."""
+    """The vocabulary of `merges`, and `merges` followed by those that make each role a token."""
     merges = list(merges)
     while True:
         # Two merges may make the same token; it has one id.

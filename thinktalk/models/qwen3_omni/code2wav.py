@@ -1,0 +1,178 @@
+"""Code2Wav: codec frames to sound, causally, with carried state (report, section 2.4; released config).
+
+    codes -> mean of the codebooks' embeddings -> sliding-window transformer -> upsample x2 x2
+          -> decoder x8 x5 x4 x3 -> 24 kHz
+
+`samples, state = code2wav(codes, state)`: a state of None begins a stream, and any way of cutting the codes
+into calls gives the same samples. The stream lags: T frames give 1920 T - 555 samples.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from thinktalk.models.qwen3_omni.config import Code2WavConfig
+from thinktalk.nn.attention import Attention, causal_mask
+from thinktalk.nn.causal_conv import CausalConv, CausalUpsample
+from thinktalk.nn.moe import GatedMLP
+from thinktalk.nn.norm import LayerScale, RMSNorm
+from thinktalk.nn.rope import Rope, rotary
+from thinktalk.nn.snake import SnakeBeta
+
+ConvState = tuple  # nested tuples of the last inputs of each convolution
+
+
+@dataclass
+class WindowCache:
+    """The last `window` - 1 keys and values of each layer, and how many positions went by."""
+
+    window: int
+    length: int
+    layers: list[tuple[Tensor, Tensor] | None]
+
+    def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        if (past := self.layers[layer]) is not None:
+            keys, values = torch.cat((past[0], keys), dim=2), torch.cat((past[1], values), dim=2)
+        keep = self.window - 1
+        self.layers[layer] = keys[:, :, -keep:], values[:, :, -keep:]
+        return keys, values
+
+
+@dataclass
+class VocoderState:
+    """All that a stream must remember; its size does not grow."""
+
+    attention: WindowCache
+    convolutions: ConvState | None
+
+
+class TransformerLayer(nn.Module):
+    def __init__(self, config: Code2WavConfig):
+        super().__init__()
+        width, heads = config.hidden_size, config.num_attention_heads
+        self.input_layernorm = RMSNorm(width, config.rms_norm_eps)
+        self.self_attn = Attention(width, heads, config.num_key_value_heads, width // heads)
+        self.self_attn_layer_scale = LayerScale(width, config.layer_scale_initial_scale)
+        self.post_attention_layernorm = RMSNorm(width, config.rms_norm_eps)
+        self.mlp = GatedMLP(width, config.intermediate_size)
+        self.mlp_layer_scale = LayerScale(width, config.layer_scale_initial_scale)
+
+    def forward(self, x: Tensor, rope: Rope, cache: WindowCache, layer: int, mask: Tensor) -> Tensor:
+        x = x + self.self_attn_layer_scale(self.self_attn(self.input_layernorm(x), rope, cache, layer, mask))
+        return x + self.mlp_layer_scale(self.mlp(self.post_attention_layernorm(x)))
+
+
+class PreTransformer(nn.Module):
+    """Attends to itself and the 71 frames before. x [b, n, width]."""
+
+    def __init__(self, config: Code2WavConfig):
+        super().__init__()
+        self.head_dim = config.hidden_size // config.num_attention_heads
+        self.theta = config.rope_theta
+        self.window = config.sliding_window
+        self.layers = nn.ModuleList(TransformerLayer(config) for _ in range(config.num_hidden_layers))
+        self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+
+    def forward(self, x: Tensor, past: WindowCache | None) -> tuple[Tensor, WindowCache]:
+        new = x.shape[1]
+        start = past.length if past is not None else 0
+        layers = list(past.layers) if past is not None else [None] * len(self.layers)
+        cache = WindowCache(self.window, start + new, layers)
+        positions = torch.arange(start, start + new, device=x.device)[None]
+        rope = rotary(positions, self.head_dim, self.theta, x.dtype)
+        seen = new + min(start, self.window - 1)
+        mask = causal_mask(new, seen, self.window, device=x.device)
+        for index, layer in enumerate(self.layers):
+            x = layer(x, rope, cache, index, mask)
+        return self.norm(x), cache
+
+
+class ConvNeXt(nn.Module):
+    """A depthwise causal convolution and a pointwise MLP, with a residual. x [b, width, n]."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.dwconv = CausalConv(width, width, 7, groups=width)
+        self.norm = nn.LayerNorm(width, eps=1e-6)
+        self.pwconv1 = nn.Linear(width, 4 * width)
+        self.pwconv2 = nn.Linear(4 * width, width)
+        self.gamma = nn.Parameter(torch.full((width,), 1e-6))
+
+    def forward(self, x: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        y, state = self.dwconv(x, state)
+        y = self.gamma * self.pwconv2(F.gelu(self.pwconv1(self.norm(y.transpose(1, 2)))))
+        return x + y.transpose(1, 2), state
+
+
+class ResidualUnit(nn.Module):
+    def __init__(self, channels: int, dilation: int):
+        super().__init__()
+        self.act1 = SnakeBeta(channels)
+        self.conv1 = CausalConv(channels, channels, 7, dilation)
+        self.act2 = SnakeBeta(channels)
+        self.conv2 = CausalConv(channels, channels, 1)
+
+    def forward(self, x: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        y, state = self.conv1(self.act1(x), state)
+        return x + self.conv2(self.act2(y))[0], state
+
+
+class DecoderBlock(nn.Module):
+    """Upsamples by `rate` and halves the channels, then three dilated residual units."""
+
+    def __init__(self, channels: int, rate: int):
+        super().__init__()
+        half = channels // 2
+        self.block = nn.ModuleList(
+            [SnakeBeta(channels), CausalUpsample(channels, half, 2 * rate, rate)]
+            + [ResidualUnit(half, dilation) for dilation in (1, 3, 9)]
+        )
+
+    def forward(self, x: Tensor, state: ConvState | None) -> tuple[Tensor, ConvState]:
+        snake, *streams = self.block
+        return _chain(streams, snake(x), state)
+
+
+class Code2Wav(nn.Module):
+    def __init__(self, config: Code2WavConfig):
+        super().__init__()
+        self.codebook_size = config.codebook_size
+        self.frame_samples = math.prod((*config.upsampling_ratios, *config.upsample_rates))
+        width, channels = config.hidden_size, config.decoder_dim
+        self.code_embedding = nn.Embedding(config.codebook_size * config.num_quantizers, width)
+        self.pre_transformer = PreTransformer(config)
+        self.upsample = nn.ModuleList(
+            nn.ModuleList([CausalUpsample(width, width, ratio, ratio), ConvNeXt(width)])
+            for ratio in config.upsampling_ratios
+        )
+        blocks = [
+            DecoderBlock(channels // 2**i, rate) for i, rate in enumerate(config.upsample_rates)
+        ]
+        last = channels // 2 ** len(blocks)
+        self.decoder = nn.ModuleList(
+            [CausalConv(width, channels, 7), *blocks, SnakeBeta(last), CausalConv(last, 1, 7)]
+        )
+
+    def embed(self, codes: Tensor) -> Tensor:
+        """codes [b, quantizers, n] -> [b, n, width]: the mean over the codebooks, each with its own rows."""
+        offsets = torch.arange(codes.shape[1], device=codes.device) * self.codebook_size
+        return self.code_embedding(codes + offsets[:, None]).mean(1)
+
+    def forward(self, codes: Tensor, state: VocoderState | None = None) -> tuple[Tensor, VocoderState]:
+        """codes [b, quantizers, n] -> samples [b, 1920 n] (555 fewer at the beginning), clamped to [-1, 1]."""
+        x, attention = self.pre_transformer(self.embed(codes), state.attention if state else None)
+        streams = [part for stage in self.upsample for part in stage] + list(self.decoder)
+        x, convolutions = _chain(streams, x.transpose(1, 2), state.convolutions if state else None)
+        return x.squeeze(1).clamp(-1, 1), VocoderState(attention, convolutions)
+
+
+def _chain(modules: list, x: Tensor, state: ConvState | None) -> tuple[Tensor, ConvState]:
+    """Run x through modules, each with its own part of the state."""
+    after = []
+    for module, before in zip(modules, state or [None] * len(modules), strict=True):
+        x, kept = (module(x), None) if isinstance(module, SnakeBeta) else module(x, before)
+        after.append(kept)
+    return x, tuple(after)

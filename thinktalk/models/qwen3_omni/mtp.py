@@ -1,0 +1,66 @@
+"""MTP, the code predictor: the Talker's state and code 0 of a frame, to the frame's other codes.
+
+A frame is a short sequence of its own: [state, code 0, code 1, ...]; position g >= 1 predicts code g.
+(Report, section 2.4.)
+"""
+
+import torch
+from torch import Tensor, nn
+
+from thinktalk.contracts import Cache
+from thinktalk.models.qwen3_omni.config import CodePredictorConfig
+from thinktalk.nn.attention import Attention
+from thinktalk.nn.moe import GatedMLP
+from thinktalk.nn.norm import RMSNorm
+from thinktalk.nn.rope import Rope, rotary
+
+
+class PredictorLayer(nn.Module):
+    def __init__(self, config: CodePredictorConfig):
+        super().__init__()
+        width, eps = config.hidden_size, config.rms_norm_eps
+        self.input_layernorm = RMSNorm(width, eps)
+        self.self_attn = Attention(
+            width, config.num_attention_heads, config.num_key_value_heads, config.head_dim, norm_eps=eps
+        )
+        self.post_attention_layernorm = RMSNorm(width, eps)
+        self.mlp = GatedMLP(width, config.intermediate_size)
+
+    def forward(self, x: Tensor, rope: Rope, cache: Cache | None, layer: int) -> Tensor:
+        x = x + self.self_attn(self.input_layernorm(x), rope, cache, layer)
+        return x + self.mlp(self.post_attention_layernorm(x))
+
+
+class PredictorModel(nn.Module):
+    def __init__(self, config: CodePredictorConfig):
+        super().__init__()
+        self.codec_embedding = nn.ModuleList(
+            nn.Embedding(config.vocab_size, config.hidden_size) for _ in range(config.num_code_groups - 1)
+        )
+        self.layers = nn.ModuleList(PredictorLayer(config) for _ in range(config.num_hidden_layers))
+        self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+
+
+class CodePredictor(nn.Module):
+    def __init__(self, config: CodePredictorConfig):
+        super().__init__()
+        self.config = config
+        self.model = PredictorModel(config)
+        self.lm_head = nn.ModuleList(
+            nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+            for _ in range(config.num_code_groups - 1)
+        )
+
+    def embed(self, codes: Tensor) -> Tensor:
+        """Codes 1, 2, ... [b, groups, n] -> [b, groups, n, width], each by its own table."""
+        tables = self.model.codec_embedding
+        return torch.stack([tables[g](codes[:, g]) for g in range(codes.shape[1])], dim=1)
+
+    def forward(self, x: Tensor, cache: Cache | None = None) -> Tensor:
+        """x [b, n, width], the next n places of each frame's sequence -> states [b, n, width]."""
+        start = cache.length if cache is not None else 0
+        positions = torch.arange(start, start + x.shape[1], device=x.device)[None]
+        rope = rotary(positions, self.config.head_dim, self.config.rope_theta, x.dtype)
+        for index, layer in enumerate(self.model.layers):
+            x = layer(x, rope, cache, index)
+        return self.model.norm(x)

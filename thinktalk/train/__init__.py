@@ -1,0 +1,1 @@
+"""Training: stages, losses and the loop that runs them."""

@@ -173,7 +173,7 @@ class Tokenizer:
 
 
 class IncrementalDecoder:
-    """Ids one by one to pieces of text that never end inside a character; joined, they are what `decode` says."""
+    """Ids one by one to pieces of text that never end inside a character; together what `decode` says."""
 
     def __init__(self, tokenizer: Tokenizer, keep_special: bool = False) -> None:
         self._tokenizer, self._keep_special = tokenizer, keep_special

@@ -1,0 +1,1 @@
+"""Arrays to tensors: what the audio and vision encoders read."""

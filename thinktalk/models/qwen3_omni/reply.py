@@ -30,9 +30,9 @@ Piece = TextDelta | Thought | ToolCall
 class ReplyReader:
     """Reads raw text in chunks. However it is cut, the pieces are the same once neighbours are joined.
 
-    Text is held back only while it could be the beginning of markup or of a stop string. Newlines between text
-    and markup belong to the markup. A call that is malformed, or never closed, is text. Stop strings are looked
-    for in text alone, within one run of it; the first to be complete ends the reply and is not part of it.
+    Text is held back only while it could be the beginning of markup or of a stop string. Newlines between
+    text and markup belong to the markup. A call that is malformed, or never closed, is text. Stop strings are
+    looked for in text alone, within one run of it; the first that is complete ends the reply, without it.
     """
 
     def __init__(self, stops: Iterable[str] = ()) -> None:
@@ -108,7 +108,7 @@ class ReplyReader:
 
 
 class StopStrings:
-    """Lets text through until the first stop string is complete; holds back what could be the start of one."""
+    """Lets text through until a stop string is complete; holds back what could be the start of one."""
 
     def __init__(self, stops: Iterable[str]) -> None:
         self._stops = tuple(stops)

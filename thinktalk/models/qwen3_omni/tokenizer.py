@@ -116,6 +116,8 @@ class Tokenizer:
 
     def encode(self, text: str, special: bool = False) -> list[int]:
         """Ids of `text` in NFC. Names of added tokens are plain text unless `special`."""
+        # JSON can smuggle in halves of surrogate pairs, which have no UTF-8: join them or replace them.
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         if not special:
             return self._bpe.encode(text).ids
         ids, at = [], 0

@@ -1,0 +1,112 @@
+"""A released checkpoint to a model, one tensor at a time: no second copy of the weights is ever held."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from thinktalk.checkpoint.layout import Entry, entries
+from thinktalk.contracts import UserError
+from thinktalk.models.registry import family_of
+
+if TYPE_CHECKING:  # families load lazily
+    from thinktalk.models.qwen3_omni.omni import Qwen3Omni
+
+NAMED = 10  # how many tensors an error names
+MAPPED_BYTES = 64_000_000  # a shard is mapped anew after so much, to give its pages back
+
+
+def load(
+    folder: Path | str,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | None = None,
+    speech: bool = True,
+) -> Qwen3Omni:
+    """The model of the checkpoint in `folder`, on `device`.
+
+    dtype: of all weights; None is the one most of them are stored in.
+    speech: False leaves out the speaking parts. A checkpoint without any is loaded without them.
+    Raises UserError where the checkpoint is unknown, incomplete, damaged, or disagrees with its config.json.
+    """
+    folder = Path(folder)
+    family = family_of(folder)
+    config = family.read_config(folder)
+    held = entries(folder)
+    speech = speech and config.enable_audio_output and speaks(held, family.speaking)
+    with torch.device("meta"):
+        model = family.build(config, speech)
+    if not speech:
+        held = {name: entry for name, entry in held.items() if not name.startswith(family.speaking)}
+    check(folder, held, family.stored(model))
+    model.to(dtype or usual_dtype(held.values())).to_empty(device=device)
+    fill(family.stored(model), held)
+    return model
+
+
+def speaks(held: Iterable[str], speaking: tuple[str, ...]) -> bool:
+    """Whether a checkpoint stores any tensor that only speech needs (Thinking and Captioner do not)."""
+    return any(name.startswith(speaking) for name in held)
+
+
+def check(folder: Path, held: Mapping[str, Entry], wanted: Mapping[str, Tensor]) -> None:
+    """Raise one UserError that names all tensors in which a checkpoint and a model differ."""
+    both = held.keys() & wanted.keys()
+    misshapen = [
+        f"{name} is {list(held[name].shape)} and should be {list(wanted[name].shape)}"
+        for name in sorted(both)
+        if held[name].shape != wanted[name].shape
+    ]
+    wrong = {
+        "missing": sorted(wanted.keys() - both),
+        "unexpected": sorted(held.keys() - both),
+        "misshapen": misshapen,
+    }
+    problems = [_listed(problem, names) for problem, names in wrong.items() if names]
+    if problems:
+        raise UserError(f"the weights in {folder} do not fit its config.json: {'; '.join(problems)}")
+
+
+def _listed(problem: str, names: list[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{len(names)} {problem} ({', '.join(names[:NAMED])}{more})"
+
+
+def usual_dtype(held: Iterable[Entry]) -> torch.dtype:
+    """The dtype in which most numbers are stored."""
+    counts: Counter[torch.dtype] = Counter()
+    for entry in held:
+        counts[entry.dtype] += entry.numel
+    return counts.most_common(1)[0][0]
+
+
+@torch.no_grad()
+def fill(views: Mapping[str, Tensor], held: Mapping[str, Entry]) -> None:
+    """Copy every stored tensor into its view."""
+    for file, names in _batches(held):
+        try:
+            with safe_open(file, framework="pt") as shard:
+                for name in names:
+                    views[name].copy_(shard.get_tensor(name))
+        except (SafetensorError, OSError) as error:
+            raise UserError(f"{file} is damaged ({error}); download it again") from None
+
+
+def _batches(held: Mapping[str, Entry]) -> Iterator[tuple[Path, list[str]]]:
+    """Names of one file, MAPPED_BYTES of them at a time."""
+    batch: list[str] = []
+    size, file = 0, None
+    for name, entry in held.items():
+        if file is not None and (entry.file != file or size >= MAPPED_BYTES):
+            yield file, batch
+            batch, size = [], 0
+        file = entry.file
+        batch.append(name)
+        size += entry.bytes
+    if file is not None:
+        yield file, batch

@@ -46,7 +46,8 @@ class Moonshine:
 
     def transcribe(self, wave: np.ndarray) -> str:
         """See `Judge.transcribe`."""
-        lines = self._transcriber.transcribe_without_streaming(_mono(wave).tolist(), rates.HEARING_RATE).lines
+        samples = _mono(wave).tolist()
+        lines = self._transcriber.transcribe_without_streaming(samples, rates.HEARING_RATE).lines
         return " ".join(line.text.strip() for line in lines).strip()
 
 
@@ -60,8 +61,9 @@ class Whisper:
 
     def transcribe(self, wave: np.ndarray) -> str:
         """See `Judge.transcribe`."""
+        samples = _mono(wave)
         segments, _ = self._model.transcribe(
-            _mono(wave),
+            samples,
             language="en",
             beam_size=1,
             temperature=0.0,  # no second try at random: the same clip always gives the same words
@@ -96,7 +98,9 @@ def whisper_base(cache: Path | None = None, threads: int = 1) -> Judge:
         parts = [Path(str(resources.files(package))) / "data" for package in WHISPER_PARTS]
     except ImportError as error:
         raise UserError(f"the whisper judge cannot be loaded ({error}); {INSTALL}") from error
-    folder = cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "thinktalk/whisper-base"
+    folder = (
+        cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "thinktalk/whisper-base"
+    )
     join_whisper(parts, folder)
     return Whisper(WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=threads))
 
@@ -123,7 +127,9 @@ def join_whisper(parts: list[Path], folder: Path, sha256: str = WHISPER_BASE_SHA
         found = hashlib.file_digest(whole, "sha256").hexdigest()
     if found != sha256:
         model.unlink()
-        raise UserError(f"{model} is not the known whisper-base (sha256 {found[:12]}…) and was removed; {INSTALL}")
+        raise UserError(
+            f"{model} is not the known whisper-base (sha256 {found[:12]}…) and was removed; {INSTALL}"
+        )
 
 
 def _mono(wave: np.ndarray) -> np.ndarray:

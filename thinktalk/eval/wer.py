@@ -1,7 +1,7 @@
 """Word error rate between what should have been said and what was heard, after both are put into plain words.
 
-A recogniser writes "27", "3 + 5 = 8" or "don't" where the reference has "twenty-seven", "three plus five is
-eight" or "dont": the same sounds, so the same words here.
+A recogniser writes "27", "3 + 5 = 8" or "it's" where the reference has "twenty-seven", "three plus five is
+eight" or "it is": these are habits of spelling, not of speech, so they are the same words here.
 """
 
 import re
@@ -24,6 +24,19 @@ _ORDINALS = {
     "nine": "ninth",
     "twelve": "twelfth",
 }
+
+# What recognisers write short. "'s" is left alone after other words, where it may be a possessive.
+_SHORT = (
+    (r"\b(it|he|she|that|there|here|what|where|who|how)'s\b", r"\1 is"),
+    (r"\bcan't\b", "can not"),
+    (r"\bcannot\b", "can not"),
+    (r"\bwon't\b", "will not"),
+    (r"n't\b", " not"),
+    (r"'m\b", " am"),
+    (r"'re\b", " are"),
+    (r"'ve\b", " have"),
+    (r"'ll\b", " will"),
+)
 
 # A sign that is read aloud, and how. "equals" and "is" are told apart by no recogniser that writes "=".
 _SIGNS = (
@@ -56,19 +69,19 @@ def plain_words(text: str) -> str:
 
     Numbers become words ("27" -> "twenty seven", "3.5" -> "three point five", "2nd" -> "second", "1969" ->
     "nineteen sixty nine", "10:30" -> "ten thirty"), signs are named ("3 + 5 = 8" -> "three plus five is
-    eight"), hyphens part words, apostrophes join them, all other punctuation goes. Digit strings of more
-    than twelve figures are read one by one.
+    eight"), contractions are opened ("it's" -> "it is"), hyphens part words, all other punctuation goes.
+    Strings of more than twelve figures, and those that begin with 0, are read figure by figure.
     """
-    text = text.lower()
-    text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text)
-    for sign, spoken in _SIGNS:
-        text = re.sub(sign, spoken, text)
+    text = text.lower().replace("’", "'")
+    text = re.sub(r"\b\d{1,3}(,\d{3})+\b", lambda m: number_in_words(int(m[0].replace(",", ""))), text)
+    for written, spoken in (*_SHORT, *_SIGNS):
+        text = re.sub(written, spoken, text)
     text = re.sub(r"\$\s*(\d[\d.]*)", r"\1 dollars", text)
     text = re.sub(r"\b(\d{1,2}):(\d\d)\b", _clock, text)
     text = re.sub(r"(\d+)\.(\d+)", lambda m: f"{_read(m[1])} point {_digits(m[2])} ", text)
     text = re.sub(r"(\d+)(st|nd|rd|th)\b", lambda m: f" {_ordinal(int(m[1]))} ", text)
     text = re.sub(r"\d+", lambda m: f" {_read(m[0])} ", text)
-    text = re.sub(r"['’]", "", text)
+    text = text.replace("'", "")
     return " ".join(re.findall(r"[^\W_]+", text))
 
 
@@ -86,7 +99,9 @@ def word_error_rate(references: Sequence[str], hypotheses: Sequence[str]) -> flo
         raise ValueError("the references hold no word")
     spoken = [(s, h) for s, h in zip(said, heard, strict=True) if s]
     result = jiwer.process_words([s for s, _ in spoken], [h for _, h in spoken])
-    added = sum(len(h.split()) for s, h in zip(said, heard, strict=True) if not s)  # jiwer refuses empty references
+    added = sum(
+        len(h.split()) for s, h in zip(said, heard, strict=True) if not s
+    )  # jiwer refuses empty references
     edits = result.substitutions + result.deletions + result.insertions + added
     return edits / sum(len(s.split()) for s in said)
 

@@ -164,9 +164,14 @@ class Code2Wav(nn.Module):
     def forward(self, codes: Tensor, state: VocoderState | None = None) -> tuple[Tensor, VocoderState]:
         """codes [b, quantizers, n] -> samples [b, 1920 n] (555 fewer at the beginning), clamped to [-1, 1]."""
         x, attention = self.pre_transformer(self.embed(codes), state.attention if state else None)
+        samples, convolutions = self.synthesise(x, state.convolutions if state else None)
+        return samples.clamp(-1, 1), VocoderState(attention, convolutions)
+
+    def synthesise(self, x: Tensor, state: ConvState | None = None) -> tuple[Tensor, ConvState]:
+        """The convolutional part: frames [b, n, width] -> samples [b, 1920 n]."""
         streams = [part for stage in self.upsample for part in stage] + list(self.decoder)
-        x, convolutions = _chain(streams, x.transpose(1, 2), state.convolutions if state else None)
-        return x.squeeze(1).clamp(-1, 1), VocoderState(attention, convolutions)
+        x, state = _chain(streams, x.transpose(1, 2), state)
+        return x.squeeze(1), state
 
 
 def _chain(modules: list, x: Tensor, state: ConvState | None) -> tuple[Tensor, ConvState]:

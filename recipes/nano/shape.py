@@ -1,0 +1,159 @@
+"""nano: the released architecture with small numbers."""
+
+from itertools import islice
+
+import torch
+from torch import nn
+
+from recipes.nano import world
+from thinktalk.models.codec.encoder import CodecConfig
+from thinktalk.models.qwen3_omni.code2wav import ConvNeXt
+from thinktalk.models.qwen3_omni.config import (
+    AudioConfig,
+    Code2WavConfig,
+    CodePredictorConfig,
+    DecoderConfig,
+    OmniConfig,
+    TalkerConfig,
+    TalkerTextConfig,
+    ThinkerConfig,
+    VisionConfig,
+)
+from thinktalk.models.qwen3_omni.omni import Qwen3Omni
+from thinktalk.models.qwen3_omni.tokenizer import Tokenizer
+from thinktalk.nn.moe import Experts
+from thinktalk.nn.norm import LayerScale
+
+VOICE = "heart"
+CODEBOOKS, CODES = 8, 256
+WIDTH, TALKER_WIDTH = 128, 160
+HEAD, SECTION = 32, [6, 5, 5]  # head width; how many of its frequencies turn with time, height, width
+TRANSCRIBE = "Transcribe the English audio into text."
+CODEC = CodecConfig(quantizers=CODEBOOKS, codebook_size=CODES)
+
+
+def tokenizer() -> Tokenizer:
+    """A byte-level BPE in which most words of the world are one token."""
+    texts = [text for e in islice(world.exchanges("train", 0), 30_000) for text in (e.question, e.answer)]
+    return Tokenizer.train([TRANSCRIBE, *texts], vocab_size=704)
+
+
+def config(tokens: Tokenizer) -> OmniConfig:
+    marks = {
+        "audio_token_id": tokens.id("<|audio_pad|>"),
+        "image_token_id": tokens.id("<|image_pad|>"),
+        "video_token_id": tokens.id("<|video_pad|>"),
+        "audio_start_token_id": tokens.id("<|audio_start|>"),
+        "vision_start_token_id": tokens.id("<|vision_start|>"),
+    }
+    heads = {"head_dim": HEAD, "num_key_value_heads": 2}
+    decoder = {**heads, "mrope_section": SECTION, "max_position_embeddings": 4096}
+    thinker = ThinkerConfig(
+        audio_config=AudioConfig(
+            d_model=WIDTH,
+            encoder_layers=5,
+            encoder_attention_heads=4,
+            encoder_ffn_dim=352,
+            downsample_hidden_size=12,
+            output_dim=WIDTH,
+        ),
+        vision_config=VisionConfig(
+            depth=2,
+            hidden_size=16,
+            intermediate_size=32,
+            num_heads=2,
+            out_hidden_size=WIDTH,
+            num_position_embeddings=16,
+            deepstack_visual_indexes=[0],
+        ),
+        text_config=DecoderConfig(
+            vocab_size=len(tokens),
+            hidden_size=WIDTH,
+            num_hidden_layers=4,
+            num_attention_heads=4,
+            num_experts=4,
+            num_experts_per_tok=2,
+            intermediate_size=128,
+            moe_intermediate_size=128,
+            **decoder,
+        ),
+        audio_end_token_id=tokens.id("<|audio_end|>"),
+        vision_end_token_id=tokens.id("<|vision_end|>"),
+        user_token_id=tokens.id("user"),
+        **marks,
+    )
+    talker = TalkerConfig(
+        text_config=TalkerTextConfig(
+            vocab_size=CODES + 1024,
+            hidden_size=TALKER_WIDTH,
+            intermediate_size=TALKER_WIDTH,
+            num_hidden_layers=5,
+            num_attention_heads=5,
+            num_experts=4,
+            num_experts_per_tok=2,
+            moe_intermediate_size=72,
+            shared_expert_intermediate_size=64,
+            **decoder | {"num_key_value_heads": 1},
+        ),
+        code_predictor_config=CodePredictorConfig(
+            vocab_size=CODES,
+            hidden_size=TALKER_WIDTH,
+            intermediate_size=224,
+            num_hidden_layers=2,
+            num_attention_heads=5,
+            num_code_groups=CODEBOOKS,
+            **heads | {"num_key_value_heads": 1},
+        ),
+        num_code_groups=CODEBOOKS,
+        thinker_hidden_size=WIDTH,
+        accept_hidden_layer=3,
+        codec_pad_id=CODES + 100,  # the marks keep their distance from the codes: 2148 - 2048
+        codec_bos_id=CODES + 101,
+        codec_eos_token_id=CODES + 102,
+        codec_nothink_id=CODES + 107,
+        codec_think_bos_id=CODES + 108,
+        codec_think_eos_id=CODES + 109,
+        speaker_id={VOICE: CODES + 253},
+        **marks,
+    )
+    code2wav = Code2WavConfig(
+        codebook_size=CODES,
+        num_quantizers=CODEBOOKS,
+        hidden_size=96,
+        intermediate_size=192,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        sliding_window=32,
+        decoder_dim=128,
+    )
+    return OmniConfig(
+        thinker_config=thinker,
+        talker_config=talker,
+        code2wav_config=code2wav,
+        im_start_token_id=tokens.id("<|im_start|>"),
+        im_end_token_id=tokens.id("<|im_end|>"),
+        system_token_id=tokens.id("system"),
+        user_token_id=tokens.id("user"),
+        assistant_token_id=tokens.id("assistant"),
+        tts_pad_token_id=tokens.id("<tts_pad>"),
+        tts_bos_token_id=tokens.id("<tts_text_bos>"),
+        tts_eos_token_id=tokens.id("<tts_text_eod>"),
+    )
+
+
+def model(tokens: Tokenizer, seed: int = 0) -> Qwen3Omni:
+    """Random weights, the same for the same seed: every stage begins with the same table of words."""
+    torch.manual_seed(seed)
+    omni = Qwen3Omni(config(tokens))
+    for module in omni.modules():
+        if isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, std=0.3)
+        if isinstance(module, LayerScale):
+            nn.init.constant_(module.scale, 0.2)
+        if isinstance(module, ConvNeXt):
+            nn.init.constant_(module.gamma, 0.2)
+        if isinstance(module, Experts):
+            nn.init.normal_(module.gate_up_proj, std=0.6 * module.gate_up_proj.shape[-1] ** -0.5)
+            nn.init.normal_(module.down_proj, std=0.6 * module.down_proj.shape[-1] ** -0.5)
+    return omni

@@ -1,0 +1,133 @@
+"""Speaking, Talker 1: from words to codec frames, Talker and MTP together.
+
+The Talker meets text as it will when it speaks: one token a frame while there are any, then the end mark,
+then padding. Before that stands, as in a conversation, nothing, a written turn, or a heard one.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from thinktalk.models.qwen3_omni.omni import Qwen3Omni
+from thinktalk.models.qwen3_omni.talker import Talker
+from thinktalk.train.losses.tokens import IGNORE, next_token
+from thinktalk.train.routing import watched
+
+MTP_WEIGHT = 1.0
+MTP_SHARE = 0.5  # of the frames, those whose other codes are learnt in a step: they cost as much as the Talker
+BALANCE_WEIGHT = 1e-3
+HEADER = 3  # <|im_start|> assistant \n
+PREFILL = 9
+
+
+class SpeakingStage:
+    """`texts` are token ids of what is said in `codes` [quantizers, frames]; `turns` are written user turns, and
+    `heard` the beginning and the end of one that was heard.
+
+    The table of words is the Thinker's and stays as it is.
+    """
+
+    name = "speaking"
+
+    def __init__(
+        self,
+        model: Qwen3Omni,
+        texts: Sequence[list[int]],
+        codes: Sequence[Tensor],
+        turns: Sequence[list[int]],
+        heard: tuple[list[int], list[int]],
+        header: list[int],
+        speaker: int,
+        batch: int = 48,
+    ):
+        self.config = model.config
+        self.module: Talker = model.talker
+        # Nothing heard is passed on yet: at zero, this projection says only that something was.
+        nn.init.zeros_(self.module.hidden_projection.linear_fc2.weight)
+        nn.init.zeros_(self.module.hidden_projection.linear_fc2.bias)
+        self.module.hidden_projection.requires_grad_(False)
+        self.words = model.thinker.model.embed_tokens.weight.detach()
+        self.texts, self.codes = texts, codes
+        self.turns, self.heard = turns, heard
+        self.header, self.speaker = header, speaker
+        self.batch = batch
+
+    def loss(self, step: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        chosen = [int(rng.integers(len(self.texts))) for _ in range(self.batch)]
+        return self.distance([self.texts[i] for i in chosen], [self.codes[i] for i in chosen], rng)
+
+    def distance(
+        self, texts: Sequence[list[int]], codes: Sequence[Tensor], rng: np.random.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
+        """The loss of saying `texts` as `codes`, and how many codes are guessed right."""
+        rows, labels, places = [], [], []
+        for text, frames in zip(texts, codes, strict=True):
+            before = self._before(rng)
+            row, label = self._sequence(text, frames.long())
+            rows.append(torch.cat((before, row)))
+            labels.append(torch.cat((label.new_full((len(before),), IGNORE), label)))
+            places.append(len(before) + PREFILL - 1)
+        x = nn.utils.rnn.pad_sequence(rows, batch_first=True)  # [b, n, width]
+        label = nn.utils.rnn.pad_sequence(labels, batch_first=True, padding_value=IGNORE)
+        positions = torch.arange(x.shape[1]).expand(3, len(rows), -1)
+        with watched(self.module.model) as routing:
+            hidden, _ = self.module.model(x, positions)
+        learnt = label != IGNORE
+        logits = self.module.codec_head(hidden[learnt])
+        first = next_token(logits, label[learnt])
+        states = torch.cat(
+            [row[place : place + frames.shape[1]] for row, place, frames in zip(hidden, places, codes, strict=True)]
+        )
+        rest, right = self._rest(states, torch.cat(list(codes), dim=1).long().T, rng)
+        loss = first + MTP_WEIGHT * rest + BALANCE_WEIGHT * routing.balance()
+        accuracy = (logits.argmax(-1) == label[learnt]).float().mean().item()
+        return loss, {"first": first.item(), "rest": rest.item(), "right": accuracy, "right rest": right}
+
+    def _before(self, rng: np.random.Generator) -> Tensor:
+        """What stands before the reply: nothing, a written turn, or a heard one, of which nothing is known."""
+        kind = rng.random()
+        if kind < 0.3:
+            return self._text([])
+        if kind < 0.65:
+            return self._text(self.turns[int(rng.integers(len(self.turns)))])
+        begin, end = (self._text(part) for part in self.heard)
+        return torch.cat((begin, begin.new_zeros(int(rng.integers(15, 70)), begin.shape[1]), end))
+
+    def _sequence(self, text: list[int], codes: Tensor) -> tuple[Tensor, Tensor]:
+        """Inputs [9 + frames, width] of the reply, and the code 0 (or the end) that each shall predict."""
+        config, omni = self.module.config, self.config
+        marks = [
+            config.codec_nothink_id,
+            config.codec_think_bos_id,
+            config.codec_think_eos_id,
+            self.speaker,
+            config.codec_pad_id,
+            config.codec_bos_id,
+        ]
+        pad, frames = omni.tts_pad_token_id, codes.shape[1]
+        spoken = [*text[1:], omni.tts_eos_token_id]
+        spoken += [pad] * (frames - len(spoken))
+        written = [*self.header, pad, pad, pad, pad, omni.tts_bos_token_id, text[0], *spoken[:frames]]
+        said = torch.cat((self.module.model.codec_embedding(torch.tensor(marks)), self.module.embed_frame(codes[None])[0]))
+        row = self._text(written) + torch.cat((said.new_zeros(HEADER, said.shape[1]), said))
+        label = torch.full((len(row),), IGNORE)
+        label[PREFILL - 1 : -1] = codes[0]
+        label[-1] = config.codec_eos_token_id
+        return row, label
+
+    def _text(self, ids: list[int]) -> Tensor:
+        return self.module.text_projection(self.words[torch.tensor(ids, dtype=torch.long)])
+
+    def _rest(self, states: Tensor, codes: Tensor, rng: np.random.Generator) -> tuple[Tensor, float]:
+        """MTP: states [frames, width] and codes [frames, quantizers] -> loss and accuracy of codes 1, 2, ..."""
+        some = torch.from_numpy(rng.permutation(len(codes))[: max(1, int(MTP_SHARE * len(codes)))])
+        states, codes = states[some], codes[some]
+        predictor = self.module.code_predictor
+        first = self.module.model.codec_embedding(codes[:, :1])
+        others = predictor.embed(codes[:, 1:-1, None])[:, :, 0]
+        hidden = predictor(torch.cat((states[:, None], first, others), dim=1))[:, 1:]
+        logits = torch.stack([head(hidden[:, g]) for g, head in enumerate(predictor.lm_head)], dim=1)
+        right = (logits.argmax(-1) == codes[:, 1:]).float().mean().item()
+        return next_token(logits, codes[:, 1:]), right

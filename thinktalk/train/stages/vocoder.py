@@ -1,0 +1,63 @@
+"""Codec, part 2: Code2Wav learns to speak the codes, by spectral losses alone.
+
+The transformer reads whole clips, so that it meets the lengths it will meet; the costly convolutions work on
+pieces of them.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from thinktalk.features.filterbank import mel_filters
+from thinktalk.models.qwen3_omni.code2wav import Code2Wav
+from thinktalk.rates import FRAME_SAMPLES, SPEAKING_RATE
+from thinktalk.train.losses.spectral import log_mel_distance, multi_resolution_spectral
+from thinktalk.train.stage import Clips
+
+MEL_FFT = 1024
+
+
+class VocoderStage:
+    name = "vocoder"
+
+    def __init__(
+        self, code2wav: Code2Wav, clips: Clips, codes: Sequence[Tensor], batch: int = 16, frames: int = 12
+    ):
+        self.module = code2wav
+        self.clips = clips
+        self.codes = codes
+        self.batch = batch
+        self.frames = frames
+        self.filters = mel_filters(SPEAKING_RATE, MEL_FFT, 80)
+
+    def loss(self, step: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        chosen = []
+        while len(chosen) < self.batch:
+            clip = int(rng.integers(len(self.codes)))
+            if self.codes[clip].shape[1] >= self.frames:
+                chosen.append(clip)
+        starts = [int(rng.integers(self.codes[clip].shape[1] - self.frames + 1)) for clip in chosen]
+        rows = [self.codes[clip].long().T for clip in chosen]
+        codes = nn.utils.rnn.pad_sequence(rows, batch_first=True).transpose(1, 2)  # [b, quantizers, n]
+        x, _ = self.module.pre_transformer(self.module.embed(codes), None)
+        pieces = [row[start : start + self.frames] for row, start in zip(x, starts, strict=True)]
+        guess, _ = self.module.synthesise(torch.stack(pieces))
+        truth = torch.stack(
+            [
+                _piece(self.clips[clip].wave, start * FRAME_SAMPLES, guess.shape[1])
+                for clip, start in zip(chosen, starts, strict=True)
+            ]
+        )
+        spectral = multi_resolution_spectral(guess, truth)
+        mel = log_mel_distance(guess, truth, self.filters, MEL_FFT)
+        return spectral + mel, {"spectral": spectral.item(), "mel": mel.item()}
+
+
+def _piece(wave: np.ndarray, start: int, samples: int) -> Tensor:
+    """Samples of a wave from `start` on; silence where it has ended."""
+    piece = torch.zeros(samples)
+    found = torch.from_numpy(wave[start : start + samples])
+    piece[: len(found)] = found
+    return piece

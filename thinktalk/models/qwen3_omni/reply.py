@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from thinktalk.contracts import TextDelta, ToolCall, UserError
 
-THINK, THOUGHT = "<think>", "</think>"
-CALL, CALLED = "<tool_call>", "</tool_call>"
+THINK, THINK_END = "<think>", "</think>"
+CALL, CALL_END = "<tool_call>", "</tool_call>"
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,12 @@ class ReplyReader:
                 return
 
     def _read_thought(self, final: bool) -> Iterator[Piece]:
-        body, closed, rest = self._raw.partition(THOUGHT)
+        body, closed, rest = self._raw.partition(THINK_END)
         if closed:
             yield Thought(body)
             self._raw, self._thinking, self._after_markup = rest, False, True
         else:
-            held = 0 if final else _overlap(body, THOUGHT)
+            held = 0 if final else _overlap(body, THINK_END)
             yield Thought(body[: len(body) - held])
             self._raw = body[len(body) - held :]
 
@@ -91,7 +91,7 @@ class ReplyReader:
             yield TextDelta(self._stops.finish())
             self._raw, self._thinking = self._raw.lstrip("\n").removeprefix(THINK), True
             return
-        body, closed, rest = self._raw.partition(CALLED)
+        body, closed, rest = self._raw.partition(CALL_END)
         if not closed and not final:
             return
         if closed and (call := parse_call(body.lstrip("\n").removeprefix(CALL))):

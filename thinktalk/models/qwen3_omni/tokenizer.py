@@ -76,7 +76,7 @@ class Tokenizer:
                 f"{folder} has no tokenizer: {Path(error.filename).name} is missing; "
                 "give tokenizer.json, or vocab.json, merges.txt and tokenizer_config.json"
             ) from None
-        except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
+        except Exception as error:  # files and the library fail in many ways; each means the same here
             raise UserError(f"the tokenizer in {folder} is malformed: {error!r}; fetch it again") from error
 
     @classmethod

@@ -179,12 +179,15 @@ class Timings:
         return self.total / self.speech_seconds if self.speech_seconds else None
 
 
+FinishReason = Literal["stop", "length", "stop_string", "tool_calls", "cancelled", "handoff"]
+
+
 @dataclass(frozen=True)
 class Done:
     """The end of a reply, always the last event."""
 
     text: str
-    finish_reason: Literal["stop", "length", "stop_string", "tool_calls", "cancelled", "handoff"]
+    finish_reason: FinishReason
     usage: Usage
     timings: Timings
     thinking: str = ""
@@ -193,6 +196,18 @@ class Done:
 
 Event = TextDelta | SpeechChunk | Done
 
+
+@dataclass(frozen=True)
+class Reply:
+    """A whole reply: float32 samples [n] in [-1, 1] at `rate` Hz, none where nothing was spoken."""
+
+    text: str
+    speech: np.ndarray
+    rate: int
+    done: Done
+
+
 # Sees each piece of text before it is spoken: returns what to speak instead, None to hold it back for now
-# (it comes again, with more behind it), and raises StopIteration to say no more.
+# (it comes again, with more behind it), and raises StopIteration to say no more. What is held when the text
+# ends comes once more unchanged; None again means that it is never spoken.
 Handoff = Callable[[str], str | None]

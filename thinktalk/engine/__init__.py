@@ -1,0 +1,1 @@
+"""The state of requests, and the stages that carry one from messages to events."""

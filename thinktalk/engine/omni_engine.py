@@ -1,0 +1,173 @@
+"""A loaded model, and all that can be asked of it."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+
+from thinktalk import checkpoint
+from thinktalk.contracts import Handoff, Message, Reply, UserError
+from thinktalk.engine.defaults import Defaults
+from thinktalk.engine.listener import Listener
+from thinktalk.engine.progress import Progress
+from thinktalk.engine.request import Asked, Spoken, converse, recite
+from thinktalk.engine.sampler import Sampling
+from thinktalk.engine.stream import AsyncReplyStream, ReplyStream
+from thinktalk.models.qwen3_omni.chat import Processor
+from thinktalk.models.qwen3_omni.omni import Qwen3Omni
+from thinktalk.rates import SPEAKING_RATE
+
+FAVOURITE = "ethan"  # speaks where nobody is asked for, as in the release
+
+
+class Omni:
+    """Hears, sees, reads, thinks and speaks. It holds weights alone; each reply holds its own state."""
+
+    def __init__(self, model: Qwen3Omni, processor: Processor, defaults: Defaults | None = None):
+        self.model = model.eval()
+        self.processor = processor
+        self.defaults = defaults or Defaults()
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str | Path = "nano",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        speech: bool = True,
+    ) -> Self:
+        """Load "nano", a checkpoint's folder, or one that is named on a hub.
+
+        device: None is the GPU where there is one. dtype: None is as stored. `speech=False` leaves out the
+        speaking parts. Raises UserError where there is no such checkpoint, or it is damaged.
+        """
+        folder = checkpoint.locate(str(model))
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        weights = checkpoint.load(folder, device, dtype, speech)
+        return cls(weights, Processor.load(folder), Defaults.load(folder))
+
+    @property
+    def speaks(self) -> bool:
+        return self.model.speaks
+
+    @property
+    def voices(self) -> list[str]:
+        """Who can speak; nobody if the model cannot."""
+        return list(self.model.config.talker_config.speaker_id) if self.speaks else []
+
+    def stream(
+        self,
+        messages: str | Sequence[Message],
+        *,
+        speech: bool | None = None,
+        voice: str | None = None,
+        voice_instructions: str | None = None,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        thinking: bool | None = None,
+        text_sampling: Sampling | None = None,
+        speech_sampling: Sampling | None = None,
+        max_tokens: int = 1024,
+        max_speech_seconds: float | None = None,
+        stop: str | Sequence[str] = (),
+        handoff: Handoff | None = None,
+        seed: int | None = None,
+    ) -> ReplyStream:
+        """The reply to a conversation (or to one thing said), piece by piece: text and speech as they are made.
+
+        speech: None speaks if the model can. voice: one of `voices`. voice_instructions: a system prompt for
+        the Talker alone; the Thinker's is the first of `messages`. tools, thinking: see `chat.render`.
+        text_sampling, speech_sampling: None is what the checkpoint asks for. seed: for both, where they have
+        none. max_tokens: of text, thoughts included. stop: strings that end the text. handoff: sees text
+        before it is spoken (`contracts.Handoff`).
+        Raises UserError at once where speech or the voice cannot be had, and on the first event where a
+        message cannot be read.
+        """
+        if isinstance(messages, str):
+            messages = [Message("user", messages)]
+        if max_tokens < 1:
+            raise UserError(f"max_tokens is 1 or more; got {max_tokens}")
+        if speech is None:
+            speech = self.speaks or voice is not None
+        asked = Asked(
+            messages=list(messages),
+            tools=tools,
+            thinking=thinking,
+            sampling=(text_sampling or self.defaults.text).seeded(seed),
+            max_tokens=max_tokens,
+            stop=(stop,) if isinstance(stop, str) else tuple(stop),
+            stop_ids=frozenset((self.model.config.im_end_token_id, *self.defaults.stop_ids)),
+            handoff=handoff,
+            spoken=self._spoken(voice, voice_instructions, speech_sampling, max_speech_seconds, seed)
+            if speech
+            else None,
+        )
+        progress = Progress()
+        return ReplyStream(converse(self.model, self.processor, asked, progress), progress)
+
+    def astream(self, messages: str | Sequence[Message], **options: Any) -> AsyncReplyStream:
+        """`stream` for an event loop."""
+        return AsyncReplyStream(self.stream(messages, **options), self._worker)
+
+    def reply(self, messages: str | Sequence[Message], **options: Any) -> Reply:
+        """`stream`, as a whole."""
+        return self.stream(messages, **options).whole()
+
+    def say(
+        self,
+        text: str,
+        *,
+        voice: str | None = None,
+        voice_instructions: str | None = None,
+        speech_sampling: Sampling | None = None,
+        max_speech_seconds: float | None = None,
+        seed: int | None = None,
+    ) -> ReplyStream:
+        """`text` spoken as it stands: chunks of speech and `Done`. Options as in `stream`."""
+        if not text.strip():
+            raise UserError("there is nothing to say; give some text")
+        spoken = self._spoken(voice, voice_instructions, speech_sampling, max_speech_seconds, seed)
+        progress = Progress()
+        return ReplyStream(recite(self.model, self.processor, text, spoken, progress), progress)
+
+    def asay(self, text: str, **options: Any) -> AsyncReplyStream:
+        """`say` for an event loop."""
+        return AsyncReplyStream(self.say(text, **options), self._worker)
+
+    def listen(self, peak: float | None = None) -> Listener:
+        """Hear a message while it is spoken; see `Listener`."""
+        return Listener(self.model.thinker.audio_tower, peak)
+
+    def _spoken(
+        self,
+        voice: str | None,
+        instructions: str | None,
+        sampling: Sampling | None,
+        max_seconds: float | None,
+        seed: int | None,
+    ) -> Spoken:
+        if not self.speaks:
+            raise UserError("this model does not speak: it has, or was loaded with, text alone; ask without speech")
+        most = self.defaults.speech_frames
+        if max_seconds is not None:
+            most = int(max_seconds * SPEAKING_RATE / self.model.code2wav.frame_samples)
+            if most < 1:
+                raise UserError(f"max_speech_seconds is a frame (0.08) or more; got {max_seconds}")
+        # Another seed than the text's: the two must not draw the same numbers.
+        seed = None if seed is None else seed + 1
+        return Spoken(self._voice(voice), instructions, (sampling or self.defaults.speech).seeded(seed), most)
+
+    def _voice(self, name: str | None) -> int:
+        known = {voice.lower(): id for voice, id in self.model.config.talker_config.speaker_id.items()}
+        if name is None:
+            name = FAVOURITE if FAVOURITE in known else next(iter(known))
+        if name.lower() not in known:
+            raise UserError(f"there is no voice {name!r}; there are {', '.join(self.voices)}")
+        return known[name.lower()]
+
+    @cached_property
+    def _worker(self) -> ThreadPoolExecutor:
+        """One thread for all: requests take turns, a step each."""
+        return ThreadPoolExecutor(1, thread_name_prefix="omni")

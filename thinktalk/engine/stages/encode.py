@@ -1,0 +1,129 @@
+"""A prompt and its media to what the Thinker reads; and sound, encoded while it comes."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from thinktalk.contracts import Features, Prompt
+from thinktalk.features.mel import MelState, StreamingMel, compress
+from thinktalk.models.qwen3_omni.audio_encoder import AudioEncoder
+from thinktalk.models.qwen3_omni.config import ThinkerConfig
+from thinktalk.models.qwen3_omni.decoder import DeepStack
+from thinktalk.models.qwen3_omni.merge import merge, merge_deepstack
+from thinktalk.models.qwen3_omni.positions import position_ids
+from thinktalk.models.qwen3_omni.thinker import Thinker
+from thinktalk.models.qwen3_omni.vision_encoder import VisionEncoder
+from thinktalk.rates import AUDIO_TOKENS_PER_CHUNK, MEL_BINS
+
+
+@dataclass
+class Inputs:
+    """embedded [1, n, width] and positions [3, 1, n] of ids [n]; a later token with index i stands at i + delta."""
+
+    ids: Tensor
+    embedded: Tensor
+    positions: Tensor
+    delta: float
+    deepstack: DeepStack | None
+
+    def chunks(self, size: int) -> Iterator["Inputs"]:
+        """Pieces of at most `size` positions, in order."""
+        for start in range(0, len(self.ids), size):
+            span = slice(start, start + size)
+            deepstack = None
+            if self.deepstack is not None:
+                mask = self.deepstack.mask
+                before = int(mask[:, :start].sum())
+                seen = slice(before, before + int(mask[:, span].sum()))
+                deepstack = DeepStack(mask[:, span], [level[seen] for level in self.deepstack.layers])
+            yield Inputs(
+                self.ids[span], self.embedded[:, span], self.positions[:, :, span], self.delta, deepstack
+            )
+
+
+def encode(thinker: Thinker, prompt: Prompt, config: ThinkerConfig) -> Inputs:
+    """Encode all media of `prompt` and merge them into its embeddings."""
+    table = thinker.model.embed_tokens
+    device = table.weight.device
+    ids = prompt.ids.to(device)
+    audio = _audio(thinker.audio_tower, prompt.audios, device) if prompt.audios else None
+    image, image_levels = _visual(thinker.visual, prompt.images, device)
+    video, video_levels = _visual(thinker.visual, prompt.videos, device)
+    embedded = merge(ids, table(ids), audio, image, video, config)
+    deepstack = None
+    if prompt.images or prompt.videos:
+        mask, levels = merge_deepstack(ids, image_levels, video_levels, config)
+        deepstack = DeepStack(mask[None], levels)
+    positions, delta = position_ids(
+        prompt.ids,
+        config,
+        [f.tokens for f in prompt.audios],
+        [f.grid for f in prompt.images if f.grid],
+        [f.grid for f in prompt.videos if f.grid],
+        [f.seconds_per_grid for f in prompt.videos],
+        [f.has_audio for f in prompt.videos],
+    )
+    return Inputs(ids, embedded[None], positions[:, None].to(device), delta, deepstack)
+
+
+def _audio(encoder: AudioEncoder, audios: Sequence[Features], device: torch.device) -> Tensor:
+    """All audio tokens in order [tokens, width]. What was encoded before counts as a neighbour in the batch."""
+    fresh = [f.mel.to(device) for f in audios if f.mel is not None]
+    beside_full = any(f.encoded is not None and f.tokens >= AUDIO_TOKENS_PER_CHUNK for f in audios)
+    encoded = iter(encoder(fresh, continued=beside_full) if fresh else ())
+    return torch.cat([next(encoded) if f.encoded is None else f.encoded.to(device) for f in audios])
+
+
+def _visual(
+    encoder: VisionEncoder, media: Sequence[Features], device: torch.device
+) -> tuple[Tensor | None, list[Tensor]]:
+    patches = [f.patches.to(device) for f in media if f.patches is not None]
+    if not patches:
+        return None, []
+    return encoder(torch.cat(patches), [f.grid for f in media if f.grid])
+
+
+class Hearing:
+    """Sound that is encoded as it comes, in windows of eight seconds; it keeps tokens, not sound.
+
+    The encoder's input is cut off 8 orders under the loudest moment of the whole clip. `peak` is that loudness
+    (`features.mel.clip_peak`), and the result is then exact. Where nobody can know it yet, None takes the
+    loudest so far: exact if it lies in the first window, and else near it, as quiet parts before a much
+    louder moment keep faint detail that the model would otherwise not be shown.
+    """
+
+    def __init__(self, encoder: AudioEncoder, peak: float | None = None):
+        self._encoder = encoder
+        self._known = peak
+        self._loudest = float("-inf")
+        self._stream, self._state = StreamingMel(), MelState()
+        self._frames = torch.empty(MEL_BINS, 0)  # raw, of the window that is not complete yet
+        self._tokens: list[Tensor] = []
+
+    @torch.inference_mode()
+    def feed(self, samples: Tensor) -> None:
+        """float [n] at 16 kHz, on the CPU."""
+        frames, self._state = self._stream(samples, self._state)
+        self._take(frames)
+        while self._frames.shape[1] >= self._encoder.window:
+            self._encode(self._encoder.window)
+
+    @torch.inference_mode()
+    def finish(self) -> Tensor:
+        """The tokens of all that was heard, [tokens, width]; it may be none."""
+        self._take(self._stream.flush(self._state))
+        while self._frames.shape[1]:
+            self._encode(self._encoder.window)
+        return torch.cat(self._tokens) if self._tokens else torch.empty(0, self._encoder.proj2.out_features)
+
+    def _take(self, frames: Tensor) -> None:
+        self._frames = torch.cat((self._frames, frames), dim=1)
+
+    def _encode(self, frames: int) -> None:
+        window, self._frames = self._frames[:, :frames], self._frames[:, frames:].clone()
+        self._loudest = max(self._loudest, window.max().item())
+        peak = self._loudest if self._known is None else self._known
+        mel = compress(window, peak).to(self._encoder.conv_out.weight.device)
+        self._tokens += self._encoder([mel], continued=bool(self._tokens))

@@ -18,19 +18,30 @@ class Script:
         mark = tokenizer.id
         newline = tokenizer.encode("\n")
         self.begin = [mark("<|im_start|>"), mark("user"), *newline]
-        self.end = [mark("<|im_end|>"), *newline, mark("<|im_start|>"), mark("assistant"), *newline]
+        self.end = [mark("<|im_end|>"), *newline]
+        self.header = [mark("<|im_start|>"), mark("assistant"), *newline]
         self.audio_start, self.audio_end = [mark("<|audio_start|>")], [mark("<|audio_end|>")]
         self.audio_pad = mark("<|audio_pad|>")
         self.stop = [mark("<|im_end|>")]
         self.transcribe = tokenizer.encode(shape.TRANSCRIBE)
 
+    @property
+    def heard(self) -> tuple[list[int], list[int]]:
+        """What stands before and after the audio of a user turn."""
+        return self.begin + self.audio_start, self.audio_end + self.end
+
+    def written(self, text: str) -> list[int]:
+        """A user turn in writing."""
+        return self.begin + self.tokenizer.encode(text) + self.end
+
     def __call__(self, clip: Spoken, wave: np.ndarray, rng: np.random.Generator) -> Turn:
         encode = self.tokenizer.encode
         answer = encode(clip.answer) + self.stop
         if clip.answer and rng.random() < WRITTEN:
-            return turn([self.begin, encode(clip.text), self.end], answer, None, "", self.audio_pad)
-        heard = [self.begin, self.audio_start, [self.audio_pad], self.audio_end]
+            return turn([self.written(clip.text), self.header], answer, None, "", self.audio_pad)
+        before, after = self.heard
         if clip.answer and rng.random() > TRANSCRIBED:
-            return turn([*heard, self.end], answer, wave, clip.text, self.audio_pad)
-        said = encode(clip.text) + self.stop
-        return turn([*heard, self.transcribe, self.end], said, wave, clip.text, self.audio_pad)
+            pieces = [before, [self.audio_pad], after, self.header]
+            return turn(pieces, answer, wave, clip.text, self.audio_pad)
+        pieces = [before, [self.audio_pad], self.audio_end, self.transcribe, self.end, self.header]
+        return turn(pieces, encode(clip.text) + self.stop, wave, clip.text, self.audio_pad)

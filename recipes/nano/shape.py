@@ -7,6 +7,7 @@ from torch import nn
 
 from recipes.nano import world
 from thinktalk.models.codec.encoder import CodecConfig
+from thinktalk.models.qwen3_omni.chat import set_token_ids
 from thinktalk.models.qwen3_omni.code2wav import ConvNeXt
 from thinktalk.models.qwen3_omni.config import (
     AudioConfig,
@@ -39,13 +40,6 @@ def tokenizer() -> Tokenizer:
 
 
 def config(tokens: Tokenizer) -> OmniConfig:
-    marks = {
-        "audio_token_id": tokens.id("<|audio_pad|>"),
-        "image_token_id": tokens.id("<|image_pad|>"),
-        "video_token_id": tokens.id("<|video_pad|>"),
-        "audio_start_token_id": tokens.id("<|audio_start|>"),
-        "vision_start_token_id": tokens.id("<|vision_start|>"),
-    }
     heads = {"head_dim": HEAD, "num_key_value_heads": 2}
     decoder = {**heads, "mrope_section": SECTION, "max_position_embeddings": 4096}
     thinker = ThinkerConfig(
@@ -77,10 +71,6 @@ def config(tokens: Tokenizer) -> OmniConfig:
             moe_intermediate_size=128,
             **decoder,
         ),
-        audio_end_token_id=tokens.id("<|audio_end|>"),
-        vision_end_token_id=tokens.id("<|vision_end|>"),
-        user_token_id=tokens.id("user"),
-        **marks,
     )
     talker = TalkerConfig(
         text_config=TalkerTextConfig(
@@ -114,7 +104,6 @@ def config(tokens: Tokenizer) -> OmniConfig:
         codec_think_bos_id=CODES + 108,
         codec_think_eos_id=CODES + 109,
         speaker_id={VOICE: CODES + 253},
-        **marks,
     )
     code2wav = Code2WavConfig(
         codebook_size=CODES,
@@ -127,19 +116,9 @@ def config(tokens: Tokenizer) -> OmniConfig:
         sliding_window=32,
         decoder_dim=128,
     )
-    return OmniConfig(
-        thinker_config=thinker,
-        talker_config=talker,
-        code2wav_config=code2wav,
-        im_start_token_id=tokens.id("<|im_start|>"),
-        im_end_token_id=tokens.id("<|im_end|>"),
-        system_token_id=tokens.id("system"),
-        user_token_id=tokens.id("user"),
-        assistant_token_id=tokens.id("assistant"),
-        tts_pad_token_id=tokens.id("<tts_pad>"),
-        tts_bos_token_id=tokens.id("<tts_text_bos>"),
-        tts_eos_token_id=tokens.id("<tts_text_eod>"),
-    )
+    omni = OmniConfig(thinker_config=thinker, talker_config=talker, code2wav_config=code2wav)
+    set_token_ids(omni, tokens)
+    return omni
 
 
 def model(tokens: Tokenizer, seed: int = 0) -> Qwen3Omni:
@@ -149,6 +128,8 @@ def model(tokens: Tokenizer, seed: int = 0) -> Qwen3Omni:
     for module in omni.modules():
         if isinstance(module, nn.Embedding):
             nn.init.normal_(module.weight, std=0.3)
+        if isinstance(module, nn.Conv2d):  # or what was heard drowns in the position that is added to it
+            nn.init.normal_(module.weight, std=2.5 * module.weight[0].numel() ** -0.5)
         if isinstance(module, LayerScale):
             nn.init.constant_(module.scale, 0.2)
         if isinstance(module, ConvNeXt):
@@ -156,4 +137,5 @@ def model(tokens: Tokenizer, seed: int = 0) -> Qwen3Omni:
         if isinstance(module, Experts):
             nn.init.normal_(module.gate_up_proj, std=0.6 * module.gate_up_proj.shape[-1] ** -0.5)
             nn.init.normal_(module.down_proj, std=0.6 * module.down_proj.shape[-1] ** -0.5)
+    nn.init.normal_(omni.thinker.audio_tower.conv_out.weight, std=0.1)
     return omni

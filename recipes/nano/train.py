@@ -1,0 +1,130 @@
+"""nano from nothing, on two cores in under three hours: `python -m recipes.nano.train --out build/nano`.
+
+    corpus ─┬─ codec ──┬─ vocoder ──┬─ checkpoint
+            └─ hearing ┴─ speaking ─┘
+
+Two lanes run side by side, one core each. Every step can be killed at any moment; the same command goes on
+from where it was.
+"""
+
+import subprocess
+import sys
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+
+from recipes.nano import assemble, corpus, shape, world
+from recipes.nano.corpus import Corpus
+from recipes.nano.script import Script
+from thinktalk.models.qwen3_omni.tokenizer import Tokenizer
+from thinktalk.train.codes import codes_of
+from thinktalk.train.loop import Plan, run
+from thinktalk.train.stages.codec import CodecStage
+from thinktalk.train.stages.hearing import HearingStage
+from thinktalk.train.stages.speaking import SpeakingStage
+from thinktalk.train.stages.vocoder import VocoderStage
+
+LANES = (("codec", "vocoder"), ("hearing", "speaking"))
+
+
+def codec(out: Path) -> None:
+    """Encoder and codebooks, with a head that is thrown away."""
+    torch.manual_seed(0)
+    stage = CodecStage(shape.CODEC, Corpus(out / "corpus/speak"), quantise_from=400)
+    run(stage, Plan(steps=2400, learning_rate=2e-3), out / "codec")
+
+
+def vocoder(out: Path) -> None:
+    """Code2Wav, on the codes that the codec found."""
+    speech, codes = _coded_speech(out)
+    stage = VocoderStage(shape.model(_tokenizer(out)).code2wav, speech, codes)
+    run(stage, Plan(steps=3500, learning_rate=2e-3, betas=(0.8, 0.99)), out / "vocoder")
+
+
+def hearing(out: Path) -> None:
+    """Audio encoder and Thinker: first to spell what is heard, then to write it down or answer it."""
+    tokenizer = _tokenizer(out)
+    stage = HearingStage(
+        shape.model(tokenizer), Corpus(out / "corpus/hear"), Script(tokenizer), ctc_steps=500
+    )
+    run(stage, Plan(steps=4000, learning_rate=2e-3, warmup=200), out / "hearing")
+
+
+def speaking(out: Path) -> None:
+    """Talker and MTP, on the codes that the codec found."""
+    tokenizer = _tokenizer(out)
+    speech, codes = _coded_speech(out)
+    script, model = Script(tokenizer), shape.model(tokenizer)
+    questions = (e.question for e in islice(world.exchanges("train", 1), 4000))
+    stage = SpeakingStage(
+        model,
+        texts=[tokenizer.encode(speech[i].text) for i in range(len(speech))],
+        codes=codes,
+        turns=[script.written(question) for question in questions],
+        heard=script.heard,
+        header=script.header,
+        speaker=model.config.talker_config.speaker_id[shape.VOICE],
+    )
+    run(stage, Plan(steps=3000, learning_rate=2e-3, warmup=150), out / "speaking")
+
+
+STAGES = {stage.__name__: stage for stage in (codec, vocoder, hearing, speaking)}
+
+
+def _tokenizer(out: Path) -> Tokenizer:
+    return Tokenizer.load(out / "tokenizer")
+
+
+def _coded_speech(out: Path) -> tuple[Corpus, list[torch.Tensor]]:
+    speech = Corpus(out / "corpus/speak")
+    return speech, codes_of(speech, assemble.trained_codec(out), out / "codes.safetensors")
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="Where all of it goes; 8 GB.")] = Path("build/nano"),
+    stage: Annotated[str, typer.Option(help="Run this stage alone, with one thread.")] = "",
+) -> None:
+    """Synthesise the corpus, run all stages, and write the checkpoint to OUT/checkpoint."""
+    if stage:
+        torch.set_num_threads(1)
+        STAGES[stage](out)
+        return
+    corpus.synthesise(out / "corpus", speak_hours=14.8, hear_hours=18, workers=2, seed=0)
+    if not (out / "tokenizer").exists():
+        (out / "tokenizer").mkdir(parents=True)
+        shape.tokenizer().save(out / "tokenizer")
+    _side_by_side(out)
+    assemble.write(out, out / "checkpoint")
+    print(f"nano is in {out / 'checkpoint'}: try thinktalk ask 'What is two plus three?' --model {out / 'checkpoint'}")
+
+
+def _side_by_side(out: Path) -> None:
+    """Both lanes at once; what is finished already ends at once. Stops all where one fails."""
+    waiting, running = [list(lane) for lane in LANES], {}
+    while any(waiting) or running:
+        for lane, stages in enumerate(waiting):
+            if lane not in running and stages and not (stages[0] == "speaking" and "codec" in _open(waiting, running)):
+                name = stages.pop(0)
+                command = [sys.executable, "-m", "recipes.nano.train", "--out", str(out), "--stage", name]
+                running[lane] = (name, subprocess.Popen(command))
+        for lane, (name, process) in list(running.items()):
+            try:
+                code = process.wait(timeout=1)
+            except subprocess.TimeoutExpired:
+                continue
+            del running[lane]
+            if code:
+                for _, other in running.values():
+                    other.terminate()
+                sys.exit(f"{name} failed; the same command goes on from its last checkpoint")
+
+
+def _open(waiting: list[list[str]], running: dict) -> set[str]:
+    return {name for lane in waiting for name in lane} | {name for name, _ in running.values()}
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -37,7 +37,7 @@ def shard_name(number: int, of: int) -> str:
 
 
 def entries(folder: Path) -> dict[str, Entry]:
-    """Every tensor stored in `folder` by name. Raises UserError where files are absent, damaged or of another kind."""
+    """Every tensor stored in `folder` by name. Raises UserError where files are absent or damaged."""
     found: dict[str, Entry] = {}
     for file in weight_files(folder):
         try:

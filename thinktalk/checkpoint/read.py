@@ -4,22 +4,33 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from thinktalk.checkpoint.layout import Entry, entries
 from thinktalk.contracts import UserError
-from thinktalk.models.registry import family_of
+from thinktalk.models.registry import Family, family_of
 
 if TYPE_CHECKING:  # families load lazily
     from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 
 NAMED = 10  # how many tensors an error names
-MAPPED_BYTES = 64_000_000  # a shard is mapped anew after so much, to give its pages back
+MAPPED_BYTES = 16_000_000  # a file is mapped anew after so much, to give its pages back
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A checkpoint that fits its config. The model is on the meta device, `held` says where its weights are."""
+
+    family: Family
+    model: Qwen3Omni
+    held: dict[str, Entry]
 
 
 def load(
@@ -34,24 +45,36 @@ def load(
     speech: False leaves out the speaking parts. A checkpoint without any is loaded without them.
     Raises UserError where the checkpoint is unknown, incomplete, damaged, or disagrees with its config.json.
     """
-    folder = Path(folder)
-    family = family_of(folder)
-    config = family.read_config(folder)
-    held = entries(folder)
-    speech = speech and config.enable_audio_output and speaks(held, family.speaking)
-    with torch.device("meta"):
-        model = family.build(config, speech)
-    if not speech:
-        held = {name: entry for name, entry in held.items() if not name.startswith(family.speaking)}
-    check(folder, held, family.stored(model))
-    model.to(dtype or usual_dtype(held.values())).to_empty(device=device)
-    fill(family.stored(model), held)
+    opened = open_checkpoint(Path(folder), speech)
+    model = opened.model.to(dtype or usual_dtype(opened.held.values())).to_empty(device=device)
+    fill(opened.family.stored(model), opened.held)
     return model
 
 
-def speaks(held: Iterable[str], speaking: tuple[str, ...]) -> bool:
-    """Whether a checkpoint stores any tensor that only speech needs (Thinking and Captioner do not)."""
-    return any(name.startswith(speaking) for name in held)
+def open_checkpoint(folder: Path, speech: bool = True) -> Opened:
+    """Read config.json and the headers of the weights, and compare them. Raises UserError as `load` does."""
+    family = family_of(folder)
+    config = family.read_config(folder)
+    held = entries(folder)
+    speech = speech and config.enable_audio_output and any(name.startswith(family.speaking) for name in held)
+    if not speech:
+        held = {name: entry for name, entry in held.items() if not name.startswith(family.speaking)}
+    with torch.device("meta"), Unfilled():
+        model = family.build(config, speech)
+    check(folder, held, family.stored(model))
+    return Opened(family, model, held)
+
+
+class Unfilled(TorchFunctionMode):
+    """Skips the initial values of new weights; on the meta device asking for them alone takes seconds."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)
 
 
 def check(folder: Path, held: Mapping[str, Entry], wanted: Mapping[str, Tensor]) -> None:

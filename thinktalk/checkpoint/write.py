@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import secrets
@@ -39,6 +40,7 @@ def save(
     The files are written beside `folder` and moved into it whole; a failure leaves what was there before.
     """
     own = family_of_model(model)
+    config = dataclasses.replace(model.config, enable_audio_output=model.speaks)
     views = own.stored(model)
     shards = plan(views, shard_bytes, dtype)
     with staged(Path(folder)) as stage:
@@ -47,8 +49,8 @@ def save(
             save_file(tensors, stage / shard_name(number, len(shards)), metadata={"format": "pt"})
         if len(shards) > 1:
             write_json(stage / INDEX, _index(views, shards, dtype))
-        write_json(stage / "generation_config.json", {**own.generation(model.config), **(generation or {})})
-        model.config.save(stage)
+        write_json(stage / "generation_config.json", {**own.generation(config), **(generation or {})})
+        config.save(stage)
 
 
 def plan(views: Mapping[str, Tensor], shard_bytes: float, dtype: torch.dtype | None) -> list[list[str]]:
@@ -68,7 +70,9 @@ def plan(views: Mapping[str, Tensor], shard_bytes: float, dtype: torch.dtype | N
 def _index(views: Mapping[str, Tensor], shards: list[list[str]], dtype: torch.dtype | None) -> dict[str, Any]:
     total = sum(view.numel() * (dtype or view.dtype).itemsize for view in views.values())
     files = {
-        name: shard_name(number, len(shards)) for number, names in enumerate(shards, start=1) for name in names
+        name: shard_name(number, len(shards))
+        for number, names in enumerate(shards, start=1)
+        for name in names
     }
     return {"metadata": {"total_size": total}, "weight_map": files}
 

@@ -20,6 +20,7 @@ FAMILIES = {  # architecture -> the module whose FAMILY it is
 class Family:
     """What a checkpoint must know of a model family."""
 
+    architecture: str
     read_config: Callable[[Path], Any]
     build: type[Any]  # the module's class: (config, with its speaking parts) -> a module that holds `config`
     stored: Callable[[nn.Module], dict[str, Tensor]]  # names on disk -> views of the module's own weights
@@ -39,7 +40,7 @@ def family(architecture: str) -> Family:
 
 
 def family_of(folder: Path) -> Family:
-    """The family of the checkpoint in `folder`. Raises UserError where config.json names none that is known."""
+    """The family of the checkpoint in `folder`. Raises UserError where config.json names none."""
     path = folder / "config.json"
     try:
         values = json.loads(path.read_text(encoding="utf-8"))

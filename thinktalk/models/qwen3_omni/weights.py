@@ -1,14 +1,14 @@
 """The names of the released tensors, and what of them belongs to whom.
 
-In memory a layer's experts are one tensor, so that a kernel can take them all; on disk each has its own names.
-Everything else has the same name in both places.
+In memory a layer's experts are one tensor, so that a kernel can take them all; on disk each has names of
+its own. Everything else has the same name in both places.
 """
 
 from typing import Any
 
 from torch import Tensor, nn
 
-from thinktalk.models.qwen3_omni.config import DecoderConfig, OmniConfig
+from thinktalk.models.qwen3_omni.config import ARCHITECTURE, DecoderConfig, OmniConfig
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.models.registry import Family
 
@@ -25,7 +25,8 @@ PARTS = {
     "mtp": ("talker.code_predictor.",),
     "code2wav": ("code2wav.",),
 }
-TABLES = ("embed_tokens.", "codec_embedding.", "code_embedding.", "pos_embed.")  # a token reads one row of these
+# A token reads one row of each of these.
+TABLES = ("embed_tokens.", "codec_embedding.", "code_embedding.", "pos_embed.")
 
 
 def stored(model: nn.Module) -> dict[str, Tensor]:
@@ -83,6 +84,7 @@ def cached_per_token(config: OmniConfig, speech: bool) -> int:
 
 
 FAMILY = Family(
+    architecture=ARCHITECTURE,
     read_config=OmniConfig.load,
     build=Qwen3Omni,
     stored=stored,

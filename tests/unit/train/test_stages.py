@@ -1,0 +1,137 @@
+"""What goes wrong in training speech models, each held by a test."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+
+from recipes.nano import shape, world
+from recipes.nano.script import Script
+from thinktalk.models.codec.encoder import CodecConfig
+from thinktalk.models.qwen3_omni.omni import Qwen3Omni
+from thinktalk.models.qwen3_omni.tokenizer import Tokenizer
+from thinktalk.rates import FRAME_SAMPLES
+from thinktalk.train.stages.codec import CodecStage
+from thinktalk.train.stages.hearing import HearingStage
+from thinktalk.train.stages.speaking import SpeakingStage
+from thinktalk.train.stages.vocoder import VocoderStage
+
+
+@dataclass
+class Clip:
+    wave: np.ndarray
+    text: str = "the cat"
+    answer: str = "The cat."
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    exchanges = world.exchanges("train", 0)
+    texts = [text for _ in range(300) for e in [next(exchanges)] for text in (e.question, e.answer)]
+    return Tokenizer.train([shape.TRANSCRIBE, *texts], vocab_size=400)
+
+
+@pytest.fixture
+def omni(tokenizer: Tokenizer) -> Qwen3Omni:
+    return shape.model(tokenizer)
+
+
+@pytest.fixture(scope="module")
+def clips() -> list[Clip]:
+    rng = np.random.default_rng(0)
+    return [Clip(rng.standard_normal(20 * FRAME_SAMPLES).astype(np.float32) * 0.1) for _ in range(3)]
+
+
+@pytest.fixture
+def speaking(omni: Qwen3Omni, tokenizer: Tokenizer) -> SpeakingStage:
+    script = Script(tokenizer)
+    texts = [tokenizer.encode("The cat."), tokenizer.encode("A red dog.")]
+    codes = [torch.randint(shape.CODES, (shape.CODEBOOKS, n), dtype=torch.int16) for n in (14, 20)]
+    return SpeakingStage(
+        omni, texts, codes, [script.written("Hello.")], script.heard, script.header, shape.CODES + 253, batch=2
+    )
+
+
+def fit(stage: SpeakingStage, steps: int) -> None:
+    optimiser = torch.optim.AdamW([p for p in stage.module.parameters() if p.requires_grad], lr=3e-3)
+    for step in range(steps):
+        loss, _ = stage.distance(stage.texts, stage.codes, np.random.default_rng(step))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+
+
+def test_every_codebook_learns(speaking: SpeakingStage):
+    loss, _ = speaking.distance(speaking.texts, speaking.codes, np.random.default_rng(0))
+    loss.backward()
+    predictor = speaking.module.code_predictor
+    learners = [speaking.module.codec_head, *predictor.lm_head, *predictor.model.codec_embedding[:-1]]
+    for learner in learners:
+        assert learner.weight.grad is not None
+        assert learner.weight.grad.norm() > 0
+
+
+def test_untrained_it_knows_nothing(speaking: SpeakingStage):
+    _, figures = speaking.distance(speaking.texts, speaking.codes, np.random.default_rng(0))
+    assert figures["first"] == pytest.approx(math.log(shape.CODES + 1024), rel=0.1)
+    assert figures["rest"] == pytest.approx(math.log(shape.CODES), rel=0.1)
+
+
+def test_shifted_codes_and_the_wrong_text_cost_more(speaking: SpeakingStage):
+    fit(speaking, 50)
+    texts, codes = speaking.texts, speaking.codes
+    rng = np.random.default_rng
+
+    def first(texts: list, codes: list) -> float:
+        return speaking.distance(texts, codes, rng(0))[1]["first"]
+
+    right = first(texts, codes)
+    assert right < 1.0
+    assert first(texts, [one.roll(1, dims=1) for one in codes]) > right + 1
+    assert first(texts[::-1], codes) > 3 * right
+
+
+def test_what_was_heard_is_zero_for_the_talker(speaking: SpeakingStage):
+    assert not speaking.module.hidden_projection(torch.randn(3, shape.WIDTH)).any()
+    fit(speaking, 2)
+    assert not speaking.module.hidden_projection(torch.randn(3, shape.WIDTH)).any()
+
+
+def test_hearing_teaches_the_encoder_alone_and_then_all(omni: Qwen3Omni, tokenizer: Tokenizer, clips: list[Clip]):
+    stage = HearingStage(omni, clips, Script(tokenizer), ctc_steps=1, batch=4)
+    loss, figures = stage.loss(0, np.random.default_rng(0))
+    loss.backward()
+    assert set(figures) == {"ctc"}
+    assert omni.thinker.audio_tower.conv2d1.weight.grad is not None
+    assert omni.thinker.lm_head.weight.grad is None
+    loss, figures = stage.loss(1, np.random.default_rng(0))
+    loss.backward()
+    assert figures["words"] == pytest.approx(math.log(len(tokenizer)), rel=0.2)
+    assert omni.thinker.lm_head.weight.grad is not None
+    assert omni.thinker.model.embed_tokens.weight.grad is None
+
+
+def test_the_codec_passes_from_free_to_quantised(clips: list[Clip]):
+    config = CodecConfig(width=16, quantizers=2, codebook_size=8, code_width=4)
+    stage = CodecStage(config, clips, quantise_from=1, batch=2, frames=8)
+    before = stage.module.encoder.quantizer.codebooks.clone()
+    _, free = stage.loss(0, np.random.default_rng(0))
+    assert not free
+    assert torch.equal(before, stage.module.encoder.quantizer.codebooks)
+    loss, quantised = stage.loss(1, np.random.default_rng(0))
+    loss.backward()
+    assert 1 < quantised["used"] <= 8
+    assert not torch.equal(before, stage.module.encoder.quantizer.codebooks)
+    assert stage.module.encoder.enter.weight.grad.norm() > 0  # straight through the quantiser
+    codes = stage.module.encoder(torch.randn(1, 5 * FRAME_SAMPLES - 7))
+    assert codes.shape == (1, 2, 5)
+
+
+def test_the_vocoder_learns_from_clips_and_their_codes(omni: Qwen3Omni, clips: list[Clip]):
+    codes = [torch.randint(shape.CODES, (shape.CODEBOOKS, 20), dtype=torch.int16) for _ in clips]
+    stage = VocoderStage(omni.code2wav, clips, codes, batch=2, frames=4)
+    loss, _ = stage.loss(0, np.random.default_rng(0))
+    loss.backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in omni.code2wav.parameters())

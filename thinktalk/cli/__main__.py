@@ -1,0 +1,5 @@
+"""`python -m thinktalk.cli` is the `thinktalk` command."""
+
+from thinktalk.cli.main import run
+
+run()

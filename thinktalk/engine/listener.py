@@ -19,7 +19,7 @@ PIECE = 30.0  # seconds of long sound that are held at once
 
 
 class Listener:
-    """Hears a message while it is spoken: `feed` it sound as it comes, then put what it `heard` into a message.
+    """Hears a message while it is spoken: `feed` it sound as it comes, then send what it `heard`.
 
     What is heard is encoded in windows of eight seconds as soon as each is full, so that little is left to do
     when the speaker stops, and memory grows with the tokens alone. `peak` as in `Hearing`.

@@ -75,7 +75,7 @@ class Omni:
         handoff: Handoff | None = None,
         seed: int | None = None,
     ) -> ReplyStream:
-        """The reply to a conversation (or to one thing said), piece by piece: text and speech as they are made.
+        """The reply to a conversation, or to one thing said: text and speech as they are made.
 
         speech: None speaks if the model can. voice: one of `voices`. voice_instructions: a system prompt for
         the Talker alone; the Thinker's is the first of `messages`. tools, thinking: see `chat.render`.
@@ -149,7 +149,9 @@ class Omni:
         seed: int | None,
     ) -> Spoken:
         if not self.speaks:
-            raise UserError("this model does not speak: it has, or was loaded with, text alone; ask without speech")
+            raise UserError(
+                "this model does not speak: it has, or was loaded with, text alone; ask without speech"
+            )
         most = self.defaults.speech_frames
         if max_seconds is not None:
             most = int(max_seconds * SPEAKING_RATE / self.model.code2wav.frame_samples)

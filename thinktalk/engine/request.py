@@ -1,12 +1,12 @@
 """One request, step by step. Thinker and Talker take turns in one thread: a token, a frame, a token, ...
 
-Both are generators of events that yield None wherever they could be stopped and there is none. All state of the
-request lives in them; to close them is to free it.
+Requests are generators of events, which yield None where they could be stopped and there is none. All state
+of a request lives in its generator; to close it is to free all.
 """
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -33,6 +33,9 @@ from thinktalk.models.qwen3_omni import handoff
 from thinktalk.models.qwen3_omni.chat import Processor
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.models.qwen3_omni.reply import Piece
+
+Result = TypeVar("Result")
+Steps = Generator[Event | None, None, Result]
 
 
 @dataclass(frozen=True)
@@ -87,30 +90,12 @@ class Text:
         return pieces, said
 
 
-def converse(model: Qwen3Omni, processor: Processor, asked: Asked, progress: Progress) -> Generator[Event | None]:
+def converse(model: Qwen3Omni, processor: Processor, asked: Asked, progress: Progress) -> Steps[None]:
     """The reply to a conversation."""
-    messages = yield from heard_long(model.thinker.audio_tower, asked.messages)
-    prompt = processor.prompt(messages, tools=asked.tools, thinking=asked.thinking)
-    progress.prompt_tokens = len(prompt.ids)
-    config = model.config.thinker_config
-    holds = config.text_config.max_position_embeddings
-    if len(prompt.ids) >= holds:
-        raise UserError(f"the conversation has {len(prompt.ids)} tokens and the model takes {holds}; shorten it")
-    yield None
-    inputs = encode(model.thinker, prompt, config)
-    yield None
-    thinking = Thinking(model.thinker, inputs, TokenSampler(asked.sampling, inputs.ids.device))
-    seen = []
-    for ids, step in thinking.read():
-        if asked.spoken is not None:
-            seen.append(handoff.see(model, ids, step))
-        yield None
-    speech = None
-    if asked.spoken is not None:
-        speech = _speech(model, processor, asked.spoken, prompt, seen)
+    thinking, speech = yield from _read(model, processor, asked, progress)
     writing = Writing(processor.tokenizer, asked.stop, asked.handoff)
-    text = Text(thinking, writing, asked.stop_ids, min(asked.max_tokens, holds - len(prompt.ids)))
-
+    room = model.config.thinker_config.text_config.max_position_embeddings - progress.prompt_tokens
+    text = Text(thinking, writing, asked.stop_ids, min(asked.max_tokens, room))
     while text.reason is None or (speech is not None and not speech.finished):
         if text.reason is None:
             pieces, said = text.step()
@@ -127,7 +112,36 @@ def converse(model: Qwen3Omni, processor: Processor, asked: Asked, progress: Pro
     yield progress.done(_why(text.reason, writing, speech, progress))
 
 
-def recite(model: Qwen3Omni, processor: Processor, text: str, spoken: Spoken, progress: Progress) -> Generator[Event | None]:
+def _read(
+    model: Qwen3Omni, processor: Processor, asked: Asked, progress: Progress
+) -> Steps[tuple[Thinking, Speech | None]]:
+    """Encode and read the conversation: Thinker and, if it is to be spoken, Talker are ready to go."""
+    messages = yield from heard_long(model.thinker.audio_tower, asked.messages)
+    prompt = processor.prompt(messages, tools=asked.tools, thinking=asked.thinking)
+    progress.prompt_tokens = len(prompt.ids)
+    config = model.config.thinker_config
+    holds = config.text_config.max_position_embeddings
+    if len(prompt.ids) >= holds:
+        raise UserError(
+            f"the conversation has {len(prompt.ids)} tokens and the model takes {holds}; shorten it"
+        )
+    yield None
+    inputs = encode(model.thinker, prompt, config)
+    yield None
+    thinking = Thinking(model.thinker, inputs, TokenSampler(asked.sampling, inputs.ids.device))
+    seen = []
+    for ids, step in thinking.read():
+        if asked.spoken is not None:
+            seen.append(handoff.see(model, ids, step))
+        yield None
+    if asked.spoken is None:
+        return thinking, None
+    return thinking, _speech(model, processor, asked.spoken, prompt, seen)
+
+
+def recite(
+    model: Qwen3Omni, processor: Processor, text: str, spoken: Spoken, progress: Progress
+) -> Steps[None]:
     """A given text, spoken as it stands: the Talker knows no conversation, and the Thinker does not think."""
     speech = _speech(model, processor, spoken, Prompt(torch.empty(0, dtype=torch.long)), [])
     ids = processor.tokenizer.encode(text)
@@ -170,7 +184,9 @@ def _next_chunk(speech: Speech, progress: Progress) -> SpeechChunk | None:
     return chunk
 
 
-def _why(reason: FinishReason | None, writing: Writing, speech: Speech | None, progress: Progress) -> FinishReason:
+def _why(
+    reason: FinishReason | None, writing: Writing, speech: Speech | None, progress: Progress
+) -> FinishReason:
     """Why the whole ended, when the text ended for `reason`."""
     if reason == "stop" and progress.tool_calls:
         return "tool_calls"

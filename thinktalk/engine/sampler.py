@@ -13,7 +13,7 @@ from thinktalk.contracts import UserError
 class Sampling:
     """How ids are chosen. `temperature` 0 takes the likeliest; `top_k` 0 and `top_p` 1 allow all.
 
-    Every choice is by a generator of its own: the same `seed` gives the same ids, and None a new one each time.
+    The same `seed` gives the same ids; with None they differ each time.
     """
 
     temperature: float = 1.0

@@ -22,8 +22,8 @@ class ReplyStream:
     the next and last event is then a `Done` that says "cancelled". Leaving a `with` block cancels.
     """
 
-    def __init__(self, events: Generator[Event | None], progress: Progress):
-        self._events: Generator[Event | None] | None = events
+    def __init__(self, events: Generator[Event | None, None, None], progress: Progress):
+        self._events: Generator[Event | None, None, None] | None = events
         self._progress = progress
         self._working = Lock()
         self._cancelled = False
@@ -39,7 +39,7 @@ class ReplyStream:
         raise StopIteration
 
     def step(self) -> Event | None:
-        """Work a little: the event that came of it, or None. There is nothing more to do once `Done` was given."""
+        """Work a little: the event that came of it, or None. After `Done`, None for ever."""
         with self._working:
             event = self._step()
         if self._cancelled:  # perhaps since the step began
@@ -102,7 +102,7 @@ class ReplyStream:
 
 
 class AsyncReplyStream:
-    """The same for an event loop, which goes on while a thread of `executor` works. Leave it by `async with`."""
+    """The same for an event loop, while a thread of `executor` works. Leave it by `async with`."""
 
     def __init__(self, stream: ReplyStream, executor: Executor):
         self._stream = stream

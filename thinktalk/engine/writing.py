@@ -1,8 +1,8 @@
 """Tokens to the text that is shown and the tokens that are spoken.
 
-What is shown is up to `reply.ReplyReader`: thoughts, calls and stop strings are not. What is spoken is what is
-shown, after the hand-off hook has seen it; where the hook leaves it alone, by the very tokens that the Thinker
-wrote.
+What is shown is up to `reply.ReplyReader`: thoughts, calls and stop strings are not. What is spoken is what
+is shown, after the hand-off hook has seen it; where the hook leaves it alone, by the very tokens that the
+Thinker wrote.
 """
 
 from collections import deque
@@ -22,7 +22,7 @@ class Run:
 
 
 class Writing:
-    """A reply as it is written: `feed` it tokens and `finish` it; each gives what to show and what to speak."""
+    """A reply as it is written: `feed` it tokens, then `finish`; each gives what to show and to speak."""
 
     def __init__(self, tokenizer: Tokenizer, stops: tuple[str, ...], handoff: Handoff | None):
         self._decoder = IncrementalDecoder(tokenizer)
@@ -72,8 +72,8 @@ class Writing:
 class Matching:
     """Finds the tokens of text that is shown among all that was read.
 
-    Whatever is found, the text of the runs is that which was shown; where tokens were cut (by a stop string, or
-    before markup), what is left of them is made into tokens anew.
+    Whatever is found, the text of the runs is that which was shown; where tokens were cut (by a stop string,
+    or before markup), what is left of them is made into tokens anew.
     """
 
     def __init__(self, tokenizer: Tokenizer):

@@ -1,1 +1,1 @@
-"""What happens to a request, in order: encode, think, talk, vocode. Each holds its part of the request's state."""
+"""What happens to a request: encode, think, talk, vocode. Each holds its part of the request's state."""

@@ -20,7 +20,7 @@ from thinktalk.rates import AUDIO_TOKENS_PER_CHUNK, MEL_BINS
 
 @dataclass
 class Inputs:
-    """embedded [1, n, width] and positions [3, 1, n] of ids [n]; a later token with index i stands at i + delta."""
+    """Of ids [n]: embedded [1, n, width], positions [3, 1, n]. A later token i stands at i + delta."""
 
     ids: Tensor
     embedded: Tensor
@@ -69,7 +69,7 @@ def encode(thinker: Thinker, prompt: Prompt, config: ThinkerConfig) -> Inputs:
 
 
 def _audio(encoder: AudioEncoder, audios: Sequence[Features], device: torch.device) -> Tensor:
-    """All audio tokens in order [tokens, width]. What was encoded before counts as a neighbour in the batch."""
+    """All audio tokens in order [tokens, width]. What was encoded before counts as beside the rest."""
     fresh = [f.mel.to(device) for f in audios if f.mel is not None]
     beside_full = any(f.encoded is not None and f.tokens >= AUDIO_TOKENS_PER_CHUNK for f in audios)
     encoded = iter(encoder(fresh, continued=beside_full) if fresh else ())
@@ -88,10 +88,10 @@ def _visual(
 class Hearing:
     """Sound that is encoded as it comes, in windows of eight seconds; it keeps tokens, not sound.
 
-    The encoder's input is cut off 8 orders under the loudest moment of the whole clip. `peak` is that loudness
-    (`features.mel.clip_peak`), and the result is then exact. Where nobody can know it yet, None takes the
-    loudest so far: exact if it lies in the first window, and else near it, as quiet parts before a much
-    louder moment keep faint detail that the model would otherwise not be shown.
+    The encoder's input is cut off 8 orders under the loudest moment of the whole clip. `peak` is that
+    loudness (`features.mel.clip_peak`), and the result is then exact. Where nobody can know it yet, None takes
+    the loudest so far. That is exact if it lies in the first window; else, the quietest parts before a louder
+    moment keep faint detail that would have been cut off.
     """
 
     def __init__(self, encoder: AudioEncoder, peak: float | None = None):

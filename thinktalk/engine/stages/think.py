@@ -10,7 +10,7 @@ from thinktalk.engine.cache import KVCache
 from thinktalk.engine.stages.encode import Inputs
 from thinktalk.models.qwen3_omni.thinker import Thinker
 
-READ_AT_ONCE = 2048  # positions: bounds the memory of long prompts
+READ_AT_ONCE = 1024  # positions: bounds the memory of long prompts
 
 
 class Thinking:

@@ -36,7 +36,9 @@ def see(model: Qwen3Omni, ids: Tensor, step: ThinkerStep) -> Tensor:
     kept = user_turns(ids, model.config)
     ids, embedded, accepted = ids[kept], step.embedded[:, kept], step.accepted[:, kept]
     seen = talker.text_projection(embedded)
-    media = torch.isin(ids, ids.new_tensor([config.audio_token_id, config.image_token_id, config.video_token_id]))
+    media = torch.isin(
+        ids, ids.new_tensor([config.audio_token_id, config.image_token_id, config.video_token_id])
+    )
     if media.any():
         seen[:, media] = talker.hidden_projection(accepted[:, media])
     return seen

@@ -106,7 +106,8 @@ def as_dicts(messages: Sequence[Message]) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def processor() -> Processor:
-    tokenizer = Tokenizer.train(["Hello. What is it? And the weather in there? one two"] * 3, vocab_size=340)
+    tokenizer = Tokenizer.train(["Hello. What is it?\n\nThe weather?\n\nin\n\none"] * 3, vocab_size=340)
+    assert len(tokenizer.encode("\n\n")) == 1  # which a role's "\n" and a message's own become together
     config = OmniConfig()
     set_token_ids(config, tokenizer)
     return Processor(tokenizer, config, PixelLimits(video=(32 * 32, 64 * 64)))

@@ -61,6 +61,7 @@ def encode(tmp_path: Path) -> Encode:
             if frames is not None:
                 picture = container.add_stream(video, rate=fps)
                 picture.height, picture.width = frames.shape[1:3]
+                picture.codec_context.thread_count = 1  # workers side by side leave no core to a second one
                 picture.pix_fmt = "bgr8" if video == "gif" else "yuv420p"
             if wave is not None:
                 sound = container.add_stream(audio, rate=rate)

@@ -136,7 +136,7 @@ def apply(theirs: Any, conversation: list[dict[str, Any]], switches: dict[str, A
     )
 
 
-@pytest.mark.parametrize("switches", SWITCHES, ids=str)
+@pytest.mark.parametrize("switches", SWITCHES, ids=["plain", "bare", "no thinking", "thinking", "tools"])
 @pytest.mark.parametrize("name", CONVERSATIONS)
 def test_the_template_and_render_agree(theirs: Any, name: str, switches: dict[str, Any]) -> None:
     messages = CONVERSATIONS[name]

@@ -192,11 +192,15 @@ SHAPES = {"released": released, "slim": slim, "odd": odd}
 
 def build(name: str, folder: Path) -> Qwen3OmniMoeForConditionalGeneration:
     """A float32 model of a named shape, its weights saved in `folder` as transformers saves them."""
-    model = Qwen3OmniMoeForConditionalGeneration(SHAPES[name]()).eval()
-    generator = torch.Generator().manual_seed(sum(name.encode()))
+    return make(SHAPES[name](), folder, seed=sum(name.encode()))
+
+
+def make(config: Qwen3OmniMoeConfig, folder: Path, seed: int) -> Qwen3OmniMoeForConditionalGeneration:
+    model = Qwen3OmniMoeForConditionalGeneration(config).eval()
+    generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        for parameter_name, parameter in model.named_parameters():
-            parameter.copy_(draw(parameter_name, parameter.shape, generator))
+        for name, parameter in model.named_parameters():
+            parameter.copy_(draw(name, parameter.shape, generator))
     model.save_pretrained(folder)
     write_released_names(folder / "config.json")
     # The Talker reads a field that no config has (transformers 5.23); given it, it can place audio.
@@ -221,8 +225,14 @@ def draw(name: str, shape: torch.Size, generator: torch.Generator) -> torch.Tens
     if leaf in ("alpha", "beta", "bias"):
         return 0.2 * noise
     if len(shape) == 1:  # norms, layer scales, gamma
-        return 0.8 + 0.3 * noise
-    if "experts" in name and len(shape) == 3:
-        return noise / math.sqrt(shape[-1])
-    gain = 0.6 if name.startswith("code2wav.decoder") else 1.0  # so that the sound is not clipped throughout
-    return gain * noise / math.sqrt(math.prod(shape[1:]))
+        sharpness = (
+            1.7 if "q_norm" in name or "k_norm" in name else 1.0
+        )  # attention that prefers some positions
+        return sharpness * (0.8 + 0.3 * noise)
+    inputs = shape[-1] if "experts" in name else math.prod(shape[1:])
+    gain = 1.0
+    if "o_proj" in name:  # what others say counts as much as a token itself
+        gain = 2.0
+    elif name.startswith("code2wav.decoder"):  # so that the sound is not clipped throughout
+        gain = 0.6
+    return gain * noise / math.sqrt(inputs)

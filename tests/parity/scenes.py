@@ -1,13 +1,14 @@
 """Conversations with made-up media, for transformers and for us."""
 
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Literal, Self
 
-import oracle
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tests.parity import oracle
+from thinktalk.contracts import Features, Prompt
 from thinktalk.models.qwen3_omni.config import OmniConfig
 from thinktalk.models.qwen3_omni.positions import Grid, interleave
 from thinktalk.rates import audio_tokens
@@ -39,7 +40,9 @@ class Scene:
         return self
 
     def begin(self, role: str) -> Self:
-        return self.say(self.config.im_start_token_id, oracle.TOKENS[f"{role}_token_id"], oracle.NEWLINE)
+        return self.say(
+            self.config.im_start_token_id, getattr(self.config, f"{role}_token_id"), oracle.NEWLINE
+        )
 
     def end(self) -> Self:
         return self.say(self.config.im_end_token_id, oracle.NEWLINE)
@@ -97,6 +100,21 @@ class Scene:
             "seconds_per_grid": [seconds for _, _, seconds in self.videos],
             "interleaved": self.interleaved,
         }
+
+    def prompt(self) -> Prompt:
+        audios = [Features("audio", mel=mel, tokens=audio_tokens(mel.shape[1])) for mel in self.mels]
+        images = [self._features("image", *image) for image in self.images]
+        videos = [
+            self._features("video", patches, grid, seconds_per_grid=seconds, has_audio=heard)
+            for (patches, grid, seconds), heard in zip(self.videos, self.interleaved, strict=True)
+        ]
+        return Prompt(self.tensor(), audios, images, videos)
+
+    def _features(
+        self, kind: Literal["image", "video"], patches: Tensor, grid: Grid, **more: Any
+    ) -> Features:
+        tokens = len(patches) // self.config.thinker_config.vision_config.spatial_merge_size**2
+        return Features(kind, patches=patches, grid=grid, tokens=tokens, **more)
 
     # ------------------------------------------------------------------ for transformers
 

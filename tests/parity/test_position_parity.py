@@ -4,8 +4,8 @@ import random
 
 import pytest
 import torch
-from scenes import Scene
 
+from tests.parity.scenes import Scene
 from thinktalk.models.qwen3_omni.config import OmniConfig
 from thinktalk.models.qwen3_omni.positions import position_ids
 

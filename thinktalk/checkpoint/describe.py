@@ -24,6 +24,8 @@ class PartInfo:
 
 @dataclass(frozen=True)
 class CheckpointInfo:
+    """A checkpoint at a glance."""
+
     architecture: str
     parts: list[PartInfo]
     dtypes: dict[str, int]  # as torch names them -> bytes stored so
@@ -33,6 +35,7 @@ class CheckpointInfo:
 
     @property
     def parameters(self) -> int:
+        """How many numbers all weights are."""
         return sum(part.parameters for part in self.parts)
 
     @property

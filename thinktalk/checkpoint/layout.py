@@ -24,10 +24,12 @@ class Entry:
 
     @property
     def numel(self) -> int:
+        """How many numbers it holds."""
         return torch.Size(self.shape).numel()
 
     @property
     def bytes(self) -> int:
+        """Its size in the file."""
         return self.numel * self.dtype.itemsize
 
 
@@ -63,9 +65,13 @@ def weight_files(folder: Path) -> list[Path]:
         raise UserError(f"{folder} holds no weights: neither {SINGLE} nor {INDEX}") from None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{path} is damaged ({error!r}); download it again") from None
-    if not names or not all(isinstance(name, str) and name == Path(name).name for name in names):
+    if not names or not all(isinstance(name, str) and _is_weight_file(name) for name in names):
         raise UserError(f"{path} is damaged: its weight_map does not name files of this folder")
     return [folder / name for name in sorted(names)]
+
+
+def _is_weight_file(name: str) -> bool:
+    return name.endswith(".safetensors") and name == Path(name).name
 
 
 def _dtype(tensor: str, file: Path, name: str) -> torch.dtype:

@@ -21,12 +21,12 @@ def locate(model: str) -> Path:
             raise UserError(f"{model} is not in this installation; install thinktalk from a release")
         return folder
     folder = Path(model).expanduser()
-    if folder.is_dir():
+    if model and folder.is_dir():
         return folder
     if folder.is_file():
         raise UserError(f"{model} is a file; give the folder that holds the checkpoint")
     if model.count("/") != 1 or model.startswith((".", "/", "~")) or model.endswith("/"):
-        raise UserError(f'there is no folder {model}; give "nano", a folder, or owner/name on a hub')
+        raise UserError(f'there is no folder {model!r}; give "nano", a folder, or owner/name on a hub')
     return _fetch(model)
 
 
@@ -47,7 +47,7 @@ def _fetch(model: str) -> Path:
         ) from None
     except HFValidationError as error:
         raise UserError(f"{model} is no folder, and no name on a hub: {_first_line(error)}") from None
-    except OSError as error:
+    except Exception as error:  # its network library's own errors pass through
         if HF_HUB_OFFLINE:
             raise UserError(
                 f"{model} is no folder, and not in the hub's cache; unset HF_HUB_OFFLINE to fetch it"

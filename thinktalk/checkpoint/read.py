@@ -26,7 +26,7 @@ MAPPED_BYTES = 16_000_000  # a file is mapped anew after so much, to give its pa
 
 @dataclass(frozen=True)
 class Opened:
-    """A checkpoint that fits its config. The model is on the meta device, `held` says where its weights are."""
+    """A checkpoint that fits its config. The model has no weights yet; `held` says where they are."""
 
     family: Family
     model: Qwen3Omni
@@ -46,7 +46,12 @@ def load(
     Raises UserError where the checkpoint is unknown, incomplete, damaged, or disagrees with its config.json.
     """
     opened = open_checkpoint(Path(folder), speech)
-    model = opened.model.to(dtype or usual_dtype(opened.held.values())).to_empty(device=device)
+    model = opened.model.to(dtype or usual_dtype(opened.held.values()))
+    needed = sum(weight.nbytes for weight in model.parameters())
+    try:
+        model.to_empty(device=device)
+    except torch.OutOfMemoryError:
+        raise UserError(f"{folder} needs {needed / 1e9:.1f} GB, which {device} does not have free") from None
     fill(opened.family.stored(model), opened.held)
     return model
 
@@ -59,8 +64,11 @@ def open_checkpoint(folder: Path, speech: bool = True) -> Opened:
     speech = speech and config.enable_audio_output and any(name.startswith(family.speaking) for name in held)
     if not speech:
         held = {name: entry for name, entry in held.items() if not name.startswith(family.speaking)}
-    with torch.device("meta"), Unfilled():
-        model = family.build(config, speech)
+    try:
+        with torch.device("meta"), Unfilled():
+            model = family.build(config, speech)
+    except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+        raise UserError(f"no model can be built from {folder / 'config.json'}: {error}") from error
     check(folder, held, family.stored(model))
     return Opened(family, model, held)
 

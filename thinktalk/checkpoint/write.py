@@ -78,6 +78,7 @@ def _index(views: Mapping[str, Tensor], shards: list[list[str]], dtype: torch.dt
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write `values` as JSON that people can read."""
     path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
@@ -85,6 +86,8 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 def staged(folder: Path) -> Iterator[Path]:
     """An empty folder beside `folder`, whose files move into it if the block ends well and vanish if not."""
     folder = folder.resolve()
+    if folder.is_file():
+        raise FileExistsError(f"{folder} is a file, and should be a folder")
     stage = folder.parent / f".{folder.name}.{secrets.token_hex(4)}.partial"
     stage.mkdir(parents=True)
     try:
@@ -96,12 +99,9 @@ def staged(folder: Path) -> Iterator[Path]:
 
 def _publish(stage: Path, folder: Path) -> None:
     new = sorted(path.name for path in stage.iterdir())
-    try:
-        os.rename(stage, folder)  # takes the place of nothing, or of an empty folder: all at once
+    if not folder.exists():
+        os.rename(stage, folder)  # all at once
         return
-    except OSError:
-        if not folder.is_dir():
-            raise
     for name in new:
         os.replace(stage / name, folder / name)
     for old in [*folder.glob("model-*-of-*.safetensors"), folder / SINGLE, folder / INDEX]:

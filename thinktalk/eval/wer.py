@@ -53,7 +53,7 @@ _SIGNS = (
 
 
 def number_in_words(number: int) -> str:
-    """English words of a whole number below 10¹², without hyphens or "and" (127 -> one hundred twenty seven)."""
+    """English words of a whole number below 10¹², without hyphens or "and" (27 -> twenty seven)."""
     if number < 20:
         return _SMALL[number]
     if number < 100:

@@ -1,7 +1,7 @@
 """`thinktalk describe`: what is to be seen or heard in one file."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, BinaryIO, Literal
 
 import typer
 from av.stream import Disposition
@@ -49,16 +49,21 @@ def describe(
 def kind_of(path: Path) -> Literal["audio", "image", "video"]:
     """What a file holds, by its content, whatever its name. UserError if it is none of them."""
     with open_source(path) as (file, name):
-        try:
-            Picture.open(file, formats=FORMATS).close()
+        if _is_picture(file):
             return "image"
-        except (Picture.DecompressionBombError, Picture.DecompressionBombWarning):
-            return "image"  # an enormous one, which its decoder will refuse
-        except Exception:  # parsers of untrusted bytes fail in many ways; each means: no picture
-            file.seek(0)
         try:
             with open_container(file, name) as container:
                 moving = (s for s in container.streams.video if not s.disposition & Disposition.attached_pic)
                 return "video" if any(moving) else "audio"
         except UserError:
             raise UserError(f"{path}: is no picture, video or sound that can be read") from None
+
+
+def _is_picture(file: BinaryIO) -> bool:
+    try:
+        Picture.open(file, formats=FORMATS)
+        return True
+    except (Picture.DecompressionBombError, Picture.DecompressionBombWarning):
+        return True  # an enormous one, which its decoder will refuse
+    except Exception:  # parsers of untrusted bytes fail in many ways; each means: no picture
+        return False

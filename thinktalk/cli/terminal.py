@@ -1,6 +1,7 @@
 """What a person sees: results on stdout; notes and progress on stderr, progress only on a terminal."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,9 +10,13 @@ from typing import Any
 from rich.console import Console
 from rich.status import Status
 
+STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # a reply must not move the cursor or worse
+
 
 def show(text: str) -> None:
     """Put a piece of the result on stdout, at once."""
+    if sys.stdout.isatty():
+        text = STEERING.sub("", text)
     print(text, end="", flush=True)
 
 

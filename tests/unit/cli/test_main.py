@@ -48,10 +48,10 @@ def test_wrong_usage_is_one_line(run, arguments, words):
 
 
 def test_a_bug_is_one_line_and_debug_shows_where(run, omni):
-    omni.fails = KeyError("layers.3\nweight")
+    omni.fails = LookupError("layers.3\nweight")
     ran = run("ask", "hi")
     assert ran.code == 1
-    assert ran.err.splitlines()[-1].startswith("thinktalk: KeyError: ")
+    assert ran.err.splitlines()[-1].startswith("thinktalk: LookupError: layers.3 weight (")
     assert "--debug" in ran.err and "Traceback" not in ran.err
     shown = run("--debug", "ask", "hi")
     assert shown.code == 1 and "Traceback" in shown.err and "conftest.py" in shown.err
@@ -72,3 +72,10 @@ def test_a_reader_that_leaves_is_no_error(omni, monkeypatch, capfd):
         monkeypatch.setattr(sys, "stdout", broken)
         assert main(["ask", "hi"]) == 1
     assert capfd.readouterr().err == ""
+
+
+def test_a_reply_cannot_steer_the_terminal(run, omni, capsys, monkeypatch):
+    omni.words = ["plain\ttext\n", "\x1b[2Jwiped\x07"]
+    assert run("ask", "hi").out == "plain\ttext\n\x1b[2Jwiped\x07\n"  # a file gets every character
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert run("ask", "hi").out == "plain\ttext\n[2Jwiped\n"

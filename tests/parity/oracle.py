@@ -1,8 +1,8 @@
 """Tiny random checkpoints made by transformers, the oracle of every parity test.
 
-Each shape differs from the others in all that a checkpoint may say: widths, query to key-value ratios, experts
-and how many of them see a token, code groups, deepstack layers, rates. Weights are drawn wide enough that a wrong
-layer is visible in the output, where the stock initialisation would hide it.
+Each shape differs from the others in all that a checkpoint may say: widths, query to key-value ratios,
+experts and how many of them see a token, code groups, deepstack layers, rates. Weights are drawn wide enough
+that a wrong layer is visible in the output, where the stock initialisation would hide it.
 """
 
 import json
@@ -137,8 +137,8 @@ def released() -> Qwen3OmniMoeConfig:
         groups=16,
         predictor={"num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8,
                    "intermediate_size": 40},
-        code2wav={"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 4,
-                  "intermediate_size": 40, "sliding_window": 8, "decoder_dim": 32,
+        code2wav={"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
+                  "num_key_value_heads": 4, "intermediate_size": 40, "sliding_window": 8, "decoder_dim": 32,
                   "upsample_rates": [8, 5, 4, 3], "upsampling_ratios": [2, 2]},
     )  # fmt: skip
 
@@ -158,8 +158,8 @@ def slim() -> Qwen3OmniMoeConfig:
         groups=4,
         predictor={"num_hidden_layers": 3, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16,
                    "intermediate_size": 24},
-        code2wav={"hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 2, "num_key_value_heads": 2,
-                  "intermediate_size": 32, "sliding_window": 5, "decoder_dim": 16,
+        code2wav={"hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 2,
+                  "num_key_value_heads": 2, "intermediate_size": 32, "sliding_window": 5, "decoder_dim": 16,
                   "upsample_rates": [3, 2], "upsampling_ratios": [2]},
         ids_per_second=10,
     )  # fmt: skip
@@ -181,8 +181,8 @@ def odd() -> Qwen3OmniMoeConfig:
         groups=2,
         predictor={"num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 12,
                    "intermediate_size": 36},
-        code2wav={"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 1, "num_key_value_heads": 1,
-                  "intermediate_size": 24, "sliding_window": 3, "decoder_dim": 24,
+        code2wav={"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 1,
+                  "num_key_value_heads": 1, "intermediate_size": 24, "sliding_window": 3, "decoder_dim": 24,
                   "upsample_rates": [4, 2, 3], "upsampling_ratios": [2, 3]},
     )  # fmt: skip
 
@@ -196,6 +196,7 @@ def build(name: str, folder: Path) -> Qwen3OmniMoeForConditionalGeneration:
 
 
 def make(config: Qwen3OmniMoeConfig, folder: Path, seed: int) -> Qwen3OmniMoeForConditionalGeneration:
+    """As `build`, for any config."""
     model = Qwen3OmniMoeForConditionalGeneration(config).eval()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -225,14 +226,12 @@ def draw(name: str, shape: torch.Size, generator: torch.Generator) -> torch.Tens
     if leaf in ("alpha", "beta", "bias"):
         return 0.2 * noise
     if len(shape) == 1:  # norms, layer scales, gamma
-        sharpness = (
-            1.7 if "q_norm" in name or "k_norm" in name else 1.0
-        )  # attention that prefers some positions
-        return sharpness * (0.8 + 0.3 * noise)
+        gain = 1.7 if "q_norm" in name or "k_norm" in name else 1.0  # attention takes sides
+        return gain * (0.8 + 0.3 * noise)
     inputs = shape[-1] if "experts" in name else math.prod(shape[1:])
     gain = 1.0
-    if "o_proj" in name:  # what others say counts as much as a token itself
+    if "o_proj" in name:  # the context counts as much as a token itself
         gain = 2.0
-    elif name.startswith("code2wav.decoder"):  # so that the sound is not clipped throughout
+    elif name.startswith("code2wav.decoder"):  # sound is not clipped throughout
         gain = 0.6
     return gain * noise / math.sqrt(inputs)

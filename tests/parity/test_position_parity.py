@@ -80,7 +80,7 @@ def test_talker_time_aligned(oracle_model, shape):
 
 
 def test_silent_videos_beside_videos_with_sound(oracle_model, shape):
-    """transformers overlooks the silent ones, so each piece is placed by it alone, and they must follow on."""
+    """transformers overlooks the silent ones, so it places each piece alone, and they must follow on."""
     model, folder = oracle_model(shape)
     config = OmniConfig.load(folder)
     for seed in range(LAYOUTS):

@@ -6,7 +6,7 @@ from thinktalk.engine.sampler import GREEDY, TokenSampler
 from thinktalk.engine.stages.encode import encode
 from thinktalk.engine.stages.think import Thinking
 
-WORDS = 12
+WORDS = 8
 
 
 def test_logits_and_what_the_talker_sees(ours, theirs, scene):

@@ -7,7 +7,7 @@ from thinktalk.models.qwen3_omni.config import TalkerConfig, ThinkerConfig
 from thinktalk.models.qwen3_omni.positions import interleave, position_ids
 
 THINKER = ThinkerConfig()
-A, I, V = THINKER.audio_token_id, THINKER.image_token_id, THINKER.video_token_id
+AUDIO, IMAGE, VIDEO = THINKER.audio_token_id, THINKER.image_token_id, THINKER.video_token_id
 OPEN, CLOSE = THINKER.vision_start_token_id, THINKER.vision_end_token_id
 HEAR, HEARD = THINKER.audio_start_token_id, THINKER.audio_end_token_id
 TEXT = 7
@@ -25,13 +25,13 @@ def test_text_counts_up():
 
 
 def test_audio_counts_like_text():
-    positions, delta = position_ids(ids(TEXT, HEAR, *[A] * 14, HEARD), THINKER, audios=[14])
+    positions, delta = position_ids(ids(TEXT, HEAR, *[AUDIO] * 14, HEARD), THINKER, audios=[14])
     assert positions.tolist() == [list(range(17))] * 3
     assert delta == 0
 
 
 def test_picture_spreads_over_height_and_width():
-    tokens = ids(TEXT, TEXT, OPEN, *[I] * 6, CLOSE)
+    tokens = ids(TEXT, TEXT, OPEN, *[IMAGE] * 6, CLOSE)
     (t, h, w), delta = position_ids(tokens, THINKER, images=[(1, 4, 6)])
     assert t.tolist() == [0, 1, 2, 3, 3, 3, 3, 3, 3, 6]
     assert h[3:9].tolist() == [3, 3, 3, 4, 4, 4]
@@ -41,7 +41,7 @@ def test_picture_spreads_over_height_and_width():
 
 
 def test_video_moves_in_time_by_its_seconds():
-    tokens = ids(TEXT, OPEN, *[V] * 12, CLOSE)
+    tokens = ids(TEXT, OPEN, *[VIDEO] * 12, CLOSE)
     video = {"videos": [(3, 4, 4)], "interleaved": [False]}
     (t, h, _), delta = position_ids(tokens, THINKER, **video, seconds_per_grid=[1.0])
     assert t.tolist() == [0, 1, *[2] * 4, *[15] * 4, *[28] * 4, 29]
@@ -55,7 +55,7 @@ def test_video_with_sound():
     """Two grids of 2 x 2 tokens a second apart, and two seconds of sound."""
     order = interleave((2, 4, 4), 1.0, 26, merge_size=2, ids_per_second=13)
     assert order == ([True] * 4 + [False] * 13) * 2
-    tokens = ids(TEXT, OPEN, HEAR, *[V if seen else A for seen in order], HEARD, CLOSE, TEXT)
+    tokens = ids(TEXT, OPEN, HEAR, *[VIDEO if seen else AUDIO for seen in order], HEARD, CLOSE, TEXT)
     clip = {"audios": [26], "videos": [(2, 4, 4)], "seconds_per_grid": [1.0], "interleaved": [True]}
     (t, h, w), delta = position_ids(tokens, THINKER, **clip)
     assert t.tolist() == [0, 1, 2, *[3] * 4, *range(3, 16), *[16] * 4, *range(16, 29), 29, 30, 31]
@@ -66,7 +66,7 @@ def test_video_with_sound():
 
 
 def test_released_talker_reads_a_clip_like_text_unless_a_picture_follows():
-    tokens = ids(OPEN, HEAR, V, V, A, HEARD, CLOSE, OPEN, I, I, I, I, CLOSE)
+    tokens = ids(OPEN, HEAR, VIDEO, VIDEO, AUDIO, HEARD, CLOSE, OPEN, IMAGE, IMAGE, IMAGE, IMAGE, CLOSE)
     clip = {"audios": [1], "videos": [(1, 2, 4)], "seconds_per_grid": [1.0], "interleaved": [True]}
     linear, delta = position_ids(tokens[:8], TalkerConfig(), **clip, time_aligned=False)
     assert linear.tolist() == [list(range(8))] * 3
@@ -79,7 +79,7 @@ def test_released_talker_reads_a_clip_like_text_unless_a_picture_follows():
 
 def test_after_a_clip_only_its_last_run_of_tokens_counts():
     """One token of sound after a frame of 20 x 20: rows reach 22, and text goes on at 4."""
-    tokens = ids(TEXT, OPEN, HEAR, *[V] * 400, A, HEARD, CLOSE)
+    tokens = ids(TEXT, OPEN, HEAR, *[VIDEO] * 400, AUDIO, HEARD, CLOSE)
     clip = {"audios": [1], "videos": [(1, 40, 40)], "seconds_per_grid": [1.0], "interleaved": [True]}
     (t, h, _), delta = position_ids(tokens, THINKER, **clip)
     assert h.max() == 22
@@ -93,7 +93,7 @@ def test_tokens_decide_which_stream_a_position_is_from():
     assert order[18:21] == [False, True, True]
     config = ThinkerConfig(position_id_per_seconds=10)
     clip = {"audios": [14], "videos": [(4, 2, 4)], "seconds_per_grid": [0.4], "interleaved": [True]}
-    (t, _, w), _ = position_ids(ids(*[V if seen else A for seen in order]), config, **clip)
+    (t, _, w), _ = position_ids(ids(*[VIDEO if seen else AUDIO for seen in order]), config, **clip)
     assert w[18:21].tolist() == [12, 0, 1]
     assert t[18:21].tolist() == pytest.approx([12, 12, 12])
 
@@ -105,17 +105,19 @@ def test_video_goes_first_where_times_tie_and_leftovers_last():
     assert interleave((1, 4, 6), 1.0, 0, merge_size=2, ids_per_second=13) == [True] * 6
 
 
+CLIP = {"videos": [(1, 2, 4)], "seconds_per_grid": [1.0], "interleaved": [True]}
+
+
 @pytest.mark.parametrize(
     ("tokens", "media", "message"),
     [
-        ([TEXT, A, A], {"audios": [3]}, "from 1 on do not match"),
-        ([I, I, TEXT, I, I], {"images": [(1, 4, 4)]}, "from 0 on do not match"),
-        ([A], {}, "at 0 has no medium"),
+        ([TEXT, AUDIO, AUDIO], {"audios": [3]}, "from 1 on do not match"),
+        ([IMAGE, IMAGE, TEXT, IMAGE, IMAGE], {"images": [(1, 4, 4)]}, "from 0 on do not match"),
+        ([AUDIO], {}, "at 0 has no medium"),
         ([TEXT], {"images": [(1, 2, 2)]}, "1 media have no placeholders"),
-        ([V, A, A], {"audios": [1], "videos": [(1, 2, 4)], "seconds_per_grid": [1.0], "interleaved": [True]},
-         "from 0 on do not match"),
+        ([VIDEO, AUDIO, AUDIO], {"audios": [1], **CLIP}, "from 0 on do not match"),
     ],
-)  # fmt: skip
+)
 def test_media_that_do_not_fit_their_placeholders(tokens, media, message):
     with pytest.raises(ValueError, match=message):
         position_ids(ids(*tokens), THINKER, **media)

@@ -28,7 +28,7 @@ from thinktalk.models.codec.encoder import CodecEncoder
 from thinktalk.rates import HEARING_RATE, SPEAKING_RATE
 
 matplotlib.use("Agg")
-from matplotlib import pyplot  # noqa: E402  (the backend must be chosen first)
+from matplotlib import pyplot
 
 PICTURES = 3
 GREEDY = Sampling(temperature=0.0)
@@ -86,7 +86,9 @@ def speaking(omni: Omni, clips: Corpus, codec: CodecEncoder, pictures: Path) -> 
         for kind, waves in kinds.items()
     ]
     for i in range(PICTURES):
-        _picture(pictures / f"nano_{i + 1}.png", clips[i].text, {kind: waves[i] for kind, waves in kinds.items()})
+        _picture(
+            pictures / f"nano_{i + 1}.png", clips[i].text, {kind: waves[i] for kind, waves in kinds.items()}
+        )
     return rows
 
 
@@ -120,7 +122,9 @@ def _progress(clips: Corpus, what: str):
 def _picture(path: Path, text: str, waves: dict[str, np.ndarray]) -> None:
     figure, axes = pyplot.subplots(len(waves), 1, figsize=(9, 7), sharex=True, layout="constrained")
     for axis, (kind, wave) in zip(axes, waves.items(), strict=True):
-        axis.specgram(wave + 1e-6, NFFT=1024, noverlap=768, Fs=SPEAKING_RATE, vmin=-130, vmax=-30, cmap="magma")
+        axis.specgram(
+            wave + 1e-6, NFFT=1024, noverlap=768, Fs=SPEAKING_RATE, vmin=-130, vmax=-30, cmap="magma"
+        )
         axis.set(ylim=(0, 8000), ylabel="Hz", title=kind)
     axes[-1].set_xlabel("seconds")
     figure.suptitle(f"“{text}”")

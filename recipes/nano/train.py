@@ -40,8 +40,9 @@ def codec(out: Path) -> None:
 def vocoder(out: Path) -> None:
     """Code2Wav, on the codes that the codec found."""
     speech, codes = _coded_speech(out)
-    stage = VocoderStage(shape.model(_tokenizer(out)).code2wav, speech, codes)
-    run(stage, Plan(steps=3500, learning_rate=2e-3, betas=(0.8, 0.99)), out / "vocoder")
+    code2wav, quantizer = shape.model(_tokenizer(out)).code2wav, assemble.trained_codec(out).quantizer
+    stage = VocoderStage(code2wav, quantizer, speech, codes)
+    run(stage, Plan(steps=4000, learning_rate=1e-3, betas=(0.8, 0.99)), out / "vocoder")
 
 
 def hearing(out: Path) -> None:
@@ -61,6 +62,7 @@ def speaking(out: Path) -> None:
     questions = (e.question for e in islice(world.exchanges("train", 1), 4000))
     stage = SpeakingStage(
         model,
+        assemble.trained_codec(out).quantizer,
         texts=[tokenizer.encode(speech[i].text) for i in range(len(speech))],
         codes=codes,
         turns=[script.written(question) for question in questions],
@@ -98,7 +100,9 @@ def main(
         shape.tokenizer().save(out / "tokenizer")
     _side_by_side(out)
     assemble.write(out, out / "checkpoint")
-    print(f"nano is in {out / 'checkpoint'}: try thinktalk ask 'What is two plus three?' --model {out / 'checkpoint'}")
+    print(
+        f"nano is in {out / 'checkpoint'}: try thinktalk ask 'What is two plus three?' --model {out / 'checkpoint'}"
+    )
 
 
 def _side_by_side(out: Path) -> None:
@@ -106,7 +110,11 @@ def _side_by_side(out: Path) -> None:
     waiting, running = [list(lane) for lane in LANES], {}
     while any(waiting) or running:
         for lane, stages in enumerate(waiting):
-            if lane not in running and stages and not (stages[0] == "speaking" and "codec" in _open(waiting, running)):
+            if (
+                lane not in running
+                and stages
+                and not (stages[0] == "speaking" and "codec" in _open(waiting, running))
+            ):
                 name = stages.pop(0)
                 command = [sys.executable, "-m", "recipes.nano.train", "--out", str(out), "--stage", name]
                 running[lane] = (name, subprocess.Popen(command))

@@ -5,7 +5,6 @@ experts and how many of them see a token, code groups, deepstack layers, rates. 
 that a wrong layer is visible in the output, where the stock initialisation would hide it.
 """
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -203,18 +202,9 @@ def make(config: Qwen3OmniMoeConfig, folder: Path, seed: int) -> Qwen3OmniMoeFor
         for name, parameter in model.named_parameters():
             parameter.copy_(draw(name, parameter.shape, generator))
     model.save_pretrained(folder)
-    write_released_names(folder / "config.json")
     # The Talker reads a field that no config has (transformers 5.23); given it, it can place audio.
     model.talker.config.audio_config = model.config.thinker_config.audio_config
     return model
-
-
-def write_released_names(path: Path) -> None:
-    """transformers 5 saves the Talker's `num_experts` as `num_local_experts`; the release does not."""
-    values = json.loads(path.read_text())
-    text = values["talker_config"]["text_config"]
-    text["num_experts"] = text.pop("num_local_experts")
-    path.write_text(json.dumps(values))
 
 
 def draw(name: str, shape: torch.Size, generator: torch.Generator) -> torch.Tensor:

@@ -42,7 +42,12 @@ class Attention(nn.Module):
         if causal and keys.shape[2] > queries.shape[2]:
             mask, causal = causal_mask(queries.shape[2], keys.shape[2], device=x.device), False
         attended = F.scaled_dot_product_attention(
-            queries, keys, values, attn_mask=mask, is_causal=causal, enable_gqa=keys.shape[1] != queries.shape[1]
+            queries,
+            keys,
+            values,
+            attn_mask=mask,
+            is_causal=causal,
+            enable_gqa=keys.shape[1] != queries.shape[1],
         )
         return self.o_proj(attended.transpose(1, 2).flatten(2))
 

@@ -1,4 +1,4 @@
-"""Recordings as codec frames, worked out once and kept."""
+"""Recordings as codec frames, worked out once and kept; and what a code means before anything is learnt."""
 
 import os
 from pathlib import Path
@@ -6,9 +6,10 @@ from pathlib import Path
 import torch
 from rich.progress import track
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from thinktalk.models.codec.encoder import CodecEncoder
+from thinktalk.models.codec.quantizer import ResidualQuantizer
 from thinktalk.train.stage import Clips
 
 
@@ -28,3 +29,14 @@ def codes_of(clips: Clips, encoder: CodecEncoder, cache: Path) -> list[Tensor]:
     save_file({"codes": torch.cat(codes, dim=1), "lengths": lengths}, partial)
     os.replace(partial, cache)
     return codes
+
+
+def table_of(quantizer: ResidualQuantizer, width: int) -> Tensor:
+    """The codec's own vectors, turned at random into `width`: [quantizers, codes, width].
+
+    Tables that begin with them know from the first step which codes mean nearly the same. Summed over a frame's
+    codes they have about unit size.
+    """
+    books = quantizer.codebooks
+    turn = nn.init.orthogonal_(torch.empty(books.shape[-1], width))
+    return books @ turn * (width / books.shape[-1]) ** 0.5 / books[0].std()

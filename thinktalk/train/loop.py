@@ -26,7 +26,7 @@ class Plan:
     betas: tuple[float, float] = (0.9, 0.95)
     clip: float = 1.0
     seed: int = 0
-    save_every: int = 200
+    save_every: int = 100
     log_every: int = 50
 
     def rate(self, step: int) -> float:
@@ -63,7 +63,9 @@ def run(stage: Stage, plan: Plan, folder: Path) -> None:
             stage.module.train()
             loss, figures = stage.loss(step, np.random.default_rng((plan.seed, step)))
             if not torch.isfinite(loss):
-                raise UserError(f"{stage.name}: the loss is {loss.item()} at step {step}; the last checkpoint is kept")
+                raise UserError(
+                    f"{stage.name}: the loss is {loss.item()} at step {step}; the last checkpoint is kept"
+                )
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(parameters, plan.clip)

@@ -27,7 +27,9 @@ def watched(module: nn.Module) -> Iterator[Routing]:
     routing, hooks = Routing(), []
     for moe in (m for m in module.modules() if isinstance(m, SparseMoe)):
         hooks.append(
-            moe.gate.register_forward_hook(lambda _, __, out, top_k=moe.top_k: routing.seen.append((out, top_k)))
+            moe.gate.register_forward_hook(
+                lambda _, __, out, top_k=moe.top_k: routing.seen.append((out, top_k))
+            )
         )
     try:
         yield routing

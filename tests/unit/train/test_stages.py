@@ -9,10 +9,11 @@ import torch
 
 from recipes.nano import shape, world
 from recipes.nano.script import Script
-from thinktalk.models.codec.encoder import CodecConfig
+from thinktalk.models.codec.encoder import CodecConfig, CodecEncoder
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.models.qwen3_omni.tokenizer import Tokenizer
 from thinktalk.rates import FRAME_SAMPLES
+from thinktalk.train.codes import table_of
 from thinktalk.train.stages.codec import CodecStage
 from thinktalk.train.stages.hearing import HearingStage
 from thinktalk.train.stages.speaking import SpeakingStage
@@ -50,7 +51,15 @@ def speaking(omni: Qwen3Omni, tokenizer: Tokenizer) -> SpeakingStage:
     texts = [tokenizer.encode("The cat."), tokenizer.encode("A red dog.")]
     codes = [torch.randint(shape.CODES, (shape.CODEBOOKS, n), dtype=torch.int16) for n in (14, 20)]
     return SpeakingStage(
-        omni, texts, codes, [script.written("Hello.")], script.heard, script.header, shape.CODES + 253, batch=2
+        omni,
+        CodecEncoder(shape.CODEC).quantizer,
+        texts,
+        codes,
+        [script.written("Hello.")],
+        script.heard,
+        script.header,
+        shape.CODES + 253,
+        batch=2,
     )
 
 
@@ -99,7 +108,9 @@ def test_what_was_heard_is_zero_for_the_talker(speaking: SpeakingStage):
     assert not speaking.module.hidden_projection(torch.randn(3, shape.WIDTH)).any()
 
 
-def test_hearing_teaches_the_encoder_alone_and_then_all(omni: Qwen3Omni, tokenizer: Tokenizer, clips: list[Clip]):
+def test_hearing_teaches_the_encoder_alone_and_then_all(
+    omni: Qwen3Omni, tokenizer: Tokenizer, clips: list[Clip]
+):
     stage = HearingStage(omni, clips, Script(tokenizer), ctc_steps=1, batch=4)
     loss, figures = stage.loss(0, np.random.default_rng(0))
     loss.backward()
@@ -129,9 +140,18 @@ def test_the_codec_passes_from_free_to_quantised(clips: list[Clip]):
     assert codes.shape == (1, 2, 5)
 
 
+def test_tables_begin_with_the_codecs_own_vectors(speaking: SpeakingStage):
+    quantizer = CodecEncoder(shape.CODEC).quantizer
+    table = table_of(quantizer, shape.TALKER_WIDTH)
+    a, b = torch.randint(shape.CODES, (2, 1, shape.CODEBOOKS, 1))
+    near = (quantizer.decode(a) - quantizer.decode(b)).norm() / quantizer.codebooks[0].std()
+    turned = sum(table[q, a[0, q]] - table[q, b[0, q]] for q in range(shape.CODEBOOKS))
+    assert turned.norm().item() == pytest.approx(near.item() * (shape.TALKER_WIDTH / 64) ** 0.5, rel=1e-4)
+
+
 def test_the_vocoder_learns_from_clips_and_their_codes(omni: Qwen3Omni, clips: list[Clip]):
     codes = [torch.randint(shape.CODES, (shape.CODEBOOKS, 20), dtype=torch.int16) for _ in clips]
-    stage = VocoderStage(omni.code2wav, clips, codes, batch=2, frames=4)
+    stage = VocoderStage(omni.code2wav, CodecEncoder(shape.CODEC).quantizer, clips, codes, batch=2, frames=4)
     loss, _ = stage.loss(0, np.random.default_rng(0))
     loss.backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in omni.code2wav.parameters())

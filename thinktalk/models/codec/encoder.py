@@ -1,6 +1,6 @@
 """The analysis half of the codec: 24 kHz sound to codec frames. Code2Wav is the other half.
 
-    samples -> log-mel, 100 frames a second -> strided convolutions /8 -> 12.5 vectors a second -> RVQ
+samples -> log-mel, 100 frames a second -> strided convolutions /8 -> 12.5 vectors a second -> RVQ
 """
 
 import json
@@ -83,7 +83,9 @@ class CodecEncoder(nn.Module):
     def save(self, folder: Path) -> None:
         """Write codec.json and codec.safetensors beside a checkpoint's other files."""
         (folder / "codec.json").write_text(json.dumps(asdict(self.config), indent=2) + "\n")
-        save_file({k: v.bfloat16().contiguous() for k, v in self.state_dict().items()}, folder / "codec.safetensors")
+        save_file(
+            {k: v.bfloat16().contiguous() for k, v in self.state_dict().items()}, folder / "codec.safetensors"
+        )
 
     @classmethod
     def load(cls, folder: Path) -> "CodecEncoder":

@@ -31,6 +31,8 @@ class Section:
             known["rope_theta"] = rope["rope_theta"]
         if "mrope_section" in hints and "mrope_section" in rope:
             known["mrope_section"] = rope["mrope_section"]
+        if "num_experts" in hints and values.get("num_experts") is None and "num_local_experts" in values:
+            known["num_experts"] = values["num_local_experts"]  # transformers 5's name in the Talker
         return cls(**known)
 
     def to_dict(self) -> dict[str, Any]:

@@ -83,7 +83,7 @@ def opening(model: Qwen3Omni, marks: Marks, header: Tensor, first: Tensor, voice
 def talker_positions(
     prompt: Prompt, config: OmniConfig, instructions: int = 0, time_aligned: bool = False
 ) -> tuple[Tensor, float]:
-    """Where the Talker's prompt stands: [3, instructions + k + 9], and `delta` (see `positions.position_ids`).
+    """Where the Talker's prompt stands, [3, instructions + k + 9], and `delta` (see `position_ids`).
 
     The user's turns are as if alone, behind `instructions` tokens of text and before the opening.
     The released Talker does not know that a video's sound runs beside it; `time_aligned` tells it.

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from thinktalk.contracts import Cache, Prompt, ThinkerStep
+from thinktalk.contracts import Cache, ThinkerStep
 from thinktalk.models.qwen3_omni.audio_encoder import AudioEncoder
 from thinktalk.models.qwen3_omni.config import OmniConfig
 from thinktalk.models.qwen3_omni.decoder import Decoder, DeepStack

@@ -60,7 +60,9 @@ class CodecStage:
 
     name = "codec"
 
-    def __init__(self, config: CodecConfig, clips: Clips, quantise_from: int, batch: int = 32, frames: int = 16):
+    def __init__(
+        self, config: CodecConfig, clips: Clips, quantise_from: int, batch: int = 32, frames: int = 16
+    ):
         self.module = CodecModule(config)
         self.clips = clips
         self.quantise_from = quantise_from
@@ -122,7 +124,9 @@ class CodecStage:
             for _ in range(rounds):
                 chosen = nearest(residual, codebook)
                 counts = torch.bincount(chosen, minlength=len(codebook)).float()
-                means = torch.zeros_like(codebook).index_add_(0, chosen, residual) / counts.clamp(min=1)[:, None]
+                means = (
+                    torch.zeros_like(codebook).index_add_(0, chosen, residual) / counts.clamp(min=1)[:, None]
+                )
                 codebook.copy_(torch.where(counts[:, None] > 0, means, codebook))
             counts = torch.bincount(nearest(residual, codebook), minlength=len(codebook)).float()
             module.usage[q] = counts * (self.batch * mel.shape[-1] / 8) / len(residual)

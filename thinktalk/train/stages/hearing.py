@@ -87,7 +87,12 @@ class HearingStage:
         with watched(self.module.thinker.model) as routing:
             words, accuracy = self._reply(turns, encoded)
         balance = routing.balance()
-        figures = {"ctc": spelling.item(), "words": words.item(), "right": accuracy, "balance": balance.item()}
+        figures = {
+            "ctc": spelling.item(),
+            "words": words.item(),
+            "right": accuracy,
+            "balance": balance.item(),
+        }
         return words + CTC_WEIGHT * spelling + BALANCE_WEIGHT * balance, figures
 
     def _spelling(self, encoded: Sequence[Tensor], texts: Sequence[str]) -> Tensor:
@@ -100,7 +105,10 @@ class HearingStage:
         thinker = self.module.thinker
         rows = [turn.ids + turn.reply for turn in turns]
         length = max(map(len, rows))
-        ids, labels = torch.zeros(len(rows), length, dtype=torch.long), torch.full((len(rows), length), IGNORE)
+        ids, labels = (
+            torch.zeros(len(rows), length, dtype=torch.long),
+            torch.full((len(rows), length), IGNORE),
+        )
         for row, (turn, tokens) in enumerate(zip(turns, rows, strict=True)):
             ids[row, : len(tokens)] = torch.tensor(tokens)
             begin = len(turn.ids) - 1  # the place before the reply predicts its first token

@@ -10,13 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from thinktalk.models.codec.quantizer import ResidualQuantizer
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.models.qwen3_omni.talker import Talker
+from thinktalk.train.codes import table_of
 from thinktalk.train.losses.tokens import IGNORE, next_token
 from thinktalk.train.routing import watched
 
 MTP_WEIGHT = 1.0
-MTP_SHARE = 0.5  # of the frames, those whose other codes are learnt in a step: they cost as much as the Talker
+MTP_SHARE = (
+    0.5  # of the frames, those whose other codes are learnt in a step: they cost as much as the Talker
+)
 BALANCE_WEIGHT = 1e-3
 HEADER = 3  # <|im_start|> assistant \n
 PREFILL = 9
@@ -34,13 +38,14 @@ class SpeakingStage:
     def __init__(
         self,
         model: Qwen3Omni,
+        quantizer: ResidualQuantizer,
         texts: Sequence[list[int]],
         codes: Sequence[Tensor],
         turns: Sequence[list[int]],
         heard: tuple[list[int], list[int]],
         header: list[int],
         speaker: int,
-        batch: int = 48,
+        batch: int = 32,
     ):
         self.config = model.config
         self.module: Talker = model.talker
@@ -48,6 +53,10 @@ class SpeakingStage:
         nn.init.zeros_(self.module.hidden_projection.linear_fc2.weight)
         nn.init.zeros_(self.module.hidden_projection.linear_fc2.bias)
         self.module.hidden_projection.requires_grad_(False)
+        first, *rest = table_of(quantizer, self.module.codec_head.in_features)
+        self.module.model.codec_embedding.weight.data[: len(first)] = first
+        for table, vectors in zip(self.module.code_predictor.model.codec_embedding, rest, strict=True):
+            table.weight.data.copy_(vectors)
         self.words = model.thinker.model.embed_tokens.weight.detach()
         self.texts, self.codes = texts, codes
         self.turns, self.heard = turns, heard
@@ -78,7 +87,10 @@ class SpeakingStage:
         logits = self.module.codec_head(hidden[learnt])
         first = next_token(logits, label[learnt])
         states = torch.cat(
-            [row[place : place + frames.shape[1]] for row, place, frames in zip(hidden, places, codes, strict=True)]
+            [
+                row[place : place + frames.shape[1]]
+                for row, place, frames in zip(hidden, places, codes, strict=True)
+            ]
         )
         rest, right = self._rest(states, torch.cat(list(codes), dim=1).long().T, rng)
         loss = first + MTP_WEIGHT * rest + BALANCE_WEIGHT * routing.balance()
@@ -110,7 +122,9 @@ class SpeakingStage:
         spoken = [*text[1:], omni.tts_eos_token_id]
         spoken += [pad] * (frames - len(spoken))
         written = [*self.header, pad, pad, pad, pad, omni.tts_bos_token_id, text[0], *spoken[:frames]]
-        said = torch.cat((self.module.model.codec_embedding(torch.tensor(marks)), self.module.embed_frame(codes[None])[0]))
+        said = torch.cat(
+            (self.module.model.codec_embedding(torch.tensor(marks)), self.module.embed_frame(codes[None])[0])
+        )
         row = self._text(written) + torch.cat((said.new_zeros(HEADER, said.shape[1]), said))
         label = torch.full((len(row),), IGNORE)
         label[PREFILL - 1 : -1] = codes[0]

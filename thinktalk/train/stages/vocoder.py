@@ -11,26 +11,38 @@ import torch
 from torch import Tensor, nn
 
 from thinktalk.features.filterbank import mel_filters
+from thinktalk.models.codec.quantizer import ResidualQuantizer
 from thinktalk.models.qwen3_omni.code2wav import Code2Wav
 from thinktalk.rates import FRAME_SAMPLES, SPEAKING_RATE
+from thinktalk.train.codes import table_of
 from thinktalk.train.losses.spectral import log_mel_distance, multi_resolution_spectral
 from thinktalk.train.stage import Clips
 
 MEL_FFT = 1024
+MEL_WEIGHT = 4.0  # the fine structure of a spectrum is half chance, its mel bands are not
 
 
 class VocoderStage:
     name = "vocoder"
 
     def __init__(
-        self, code2wav: Code2Wav, clips: Clips, codes: Sequence[Tensor], batch: int = 16, frames: int = 12
+        self,
+        code2wav: Code2Wav,
+        quantizer: ResidualQuantizer,
+        clips: Clips,
+        codes: Sequence[Tensor],
+        batch: int = 8,
+        frames: int = 10,
     ):
         self.module = code2wav
+        vectors = table_of(quantizer, code2wav.code_embedding.embedding_dim)
+        code2wav.code_embedding.weight.data.copy_(vectors.flatten(0, 1) * len(vectors))  # it takes their mean
         self.clips = clips
         self.codes = codes
         self.batch = batch
         self.frames = frames
-        self.filters = mel_filters(SPEAKING_RATE, MEL_FFT, 80)
+        filters = mel_filters(SPEAKING_RATE, MEL_FFT, 80)
+        self.filters = filters / filters.sum(1, keepdim=True)  # means, on the scale of what they average
 
     def loss(self, step: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         chosen = []
@@ -52,7 +64,7 @@ class VocoderStage:
         )
         spectral = multi_resolution_spectral(guess, truth)
         mel = log_mel_distance(guess, truth, self.filters, MEL_FFT)
-        return spectral + mel, {"spectral": spectral.item(), "mel": mel.item()}
+        return spectral + MEL_WEIGHT * mel, {"spectral": spectral.item(), "mel": mel.item()}
 
 
 def _piece(wave: np.ndarray, start: int, samples: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
 from fractions import Fraction
@@ -124,7 +125,13 @@ def test_the_command_as_a_process(tiny, tmp_path):
     out = tmp_path / "reply.wav"
     command = [sys.executable, "-m", "thinktalk.cli", "ask", "-", "--speak", str(out), "--model", str(tiny)]
     said = "wie spät ist es? 几点了\n"
-    ran = subprocess.run([*command, "--seed", "1"], input=said, capture_output=True, encoding="utf-8")
+    ran = subprocess.run(
+        [*command, "--seed", "1", "--max-tokens", "8"],
+        input=said,
+        capture_output=True,
+        encoding="utf-8",
+        env={**os.environ, "OMP_NUM_THREADS": "1"},  # as every test here
+    )
     assert ran.returncode == 0, ran.stderr
     assert out.exists() and ran.stderr.splitlines()[-2] == f"wrote {out}"
     assert "real-time factor" in ran.stderr and "real-time factor" not in ran.stdout

@@ -117,6 +117,12 @@ def test_pieces_measured_by_the_peak_of_the_whole():
     torch.testing.assert_close(log_mel(wave, peak), log_mel(wave), rtol=0, atol=1e-6)
 
 
+def test_peak_in_the_last_frame():
+    wave = torch.zeros(1_600)
+    wave[1_550] = 1.0  # under the ninth frame alone, whose window reaches past the end
+    assert clip_peak([wave]) == pytest.approx(raw_log_mel(wave).max().item()) > -5
+
+
 def test_peak_of_nothing_is_the_floor():
     assert clip_peak([]) == -10.0
     assert clip_peak([torch.zeros(1_000)]) == pytest.approx(-10.0)

@@ -67,7 +67,7 @@ def by_us(
     thinking = Thinking(
         model.thinker, encode(model.thinker, prompt, config.thinker_config), TokenSampler(GREEDY, cpu)
     )
-    seen = [handoff.see(model, ids, step) for ids, step in thinking.read()]
+    seen = [handoff.see(model, prompt.ids, span, step) for span, step in thinking.read()]
     text = []
     while len(text) < words and text[-1:] != [config.im_end_token_id]:
         text.append(thinking.step())

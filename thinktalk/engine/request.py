@@ -130,9 +130,9 @@ def _read(
     yield None
     thinking = Thinking(model.thinker, inputs, TokenSampler(asked.sampling, inputs.ids.device))
     seen = []
-    for ids, step in thinking.read():
+    for span, step in thinking.read():
         if asked.spoken is not None:
-            seen.append(handoff.see(model, ids, step))
+            seen.append(handoff.see(model, inputs.ids, span, step))
         yield None
     if asked.spoken is None:
         return thinking, None

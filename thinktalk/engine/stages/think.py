@@ -23,14 +23,16 @@ class Thinking:
         self._history: list[int] = inputs.ids.tolist()
         self._last: Tensor | None = None  # the hidden state [1, width] of the last position
 
-    def read(self) -> Iterator[tuple[Tensor, ThinkerStep]]:
-        """Read the prompt, once: pieces of its ids with what the Thinker makes of them."""
+    def read(self) -> Iterator[tuple[slice, ThinkerStep]]:
+        """Read the prompt, once: spans of positions with what the Thinker makes of them."""
         assert self._inputs is not None
         inputs, self._inputs = self._inputs, None
+        start = 0
         for chunk in inputs.chunks(READ_AT_ONCE):
             step = self._thinker(chunk.embedded, chunk.positions, self._cache, deepstack=chunk.deepstack)
             self._last = step.hidden[:, -1]
-            yield chunk.ids, step
+            yield slice(start, start + len(chunk.ids)), step
+            start += len(chunk.ids)
 
     def step(self) -> int:
         """The next token. The one before it is taken in only now, so the last of a reply never is."""

@@ -30,10 +30,14 @@ def user_turns(ids: Tensor, config: OmniConfig) -> Tensor:
     return mask
 
 
-def see(model: Qwen3Omni, ids: Tensor, step: ThinkerStep) -> Tensor:
-    """ids [n] and the Thinker's step of these positions -> what the Talker sees of them, [1, k, width]."""
+def see(model: Qwen3Omni, prompt: Tensor, span: slice, step: ThinkerStep) -> Tensor:
+    """The prompt's ids [n] and the Thinker's step of a span of them -> what the Talker sees of it, [1, k, width].
+
+    A turn may begin in one span and end in another, so whose it is can only be told from the whole.
+    """
     config, talker = model.config.talker_config, model.talker
-    kept = user_turns(ids, model.config)
+    kept = user_turns(prompt, model.config)[span]
+    ids = prompt[span]
     ids, embedded, accepted = ids[kept], step.embedded[:, kept], step.accepted[:, kept]
     seen = talker.text_projection(embedded)
     media = torch.isin(

@@ -14,6 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from recipes.nano.grammar import CAPITALS, DAYS, GRAMMAR, MONTHS, normalise, number, rows
+from recipes.nano.grammar import sentence as any_sentence
+
 Kind = Literal["repeat", "sum", "fact", "day", "hello", "read"]  # "read" is plain speech, it asks nothing
 Split = Literal["train", "test"]
 
@@ -31,163 +34,10 @@ class Exchange:
     answer: str
 
 
-def normalise(text: str) -> str:
-    """Lower-case words of `text` separated by single spaces, everything but letters dropped."""
-    return " ".join(re.findall(r"[a-z]+", text.lower()))
-
-
 def is_held_out(sentence: str) -> bool:
     """Whether the hash of the normalised sentence falls in the held-out share (about 8 %)."""
     digest = hashlib.sha256(normalise(sentence).encode()).digest()
     return int.from_bytes(digest[:8], "big") % 100 < HELD_OUT_PERCENT
-
-
-def _words(text: str) -> list[str]:
-    return text.split()
-
-
-def _rows(table: str) -> list[str]:
-    return table.split(", ")
-
-
-# ---------------------------------------------------------------------------------------------- numbers
-
-_UNITS = _words(
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
-    "sixteen seventeen eighteen nineteen"
-)
-_TENS = _words("twenty thirty forty fifty sixty seventy eighty ninety")
-
-
-def number(n: int) -> str:
-    """The English words of 0..100."""
-    if n < 20:
-        return _UNITS[n]
-    if n == 100:
-        return "one hundred"
-    tens, unit = divmod(n, 10)
-    return _TENS[tens - 2] + (f"-{_UNITS[unit]}" if unit else "")
-
-
-# ---------------------------------------------------------------------------------------------- grammar
-
-_DAYS = _words("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
-_MONTHS = _words("January February March April May June July August September October November December")
-
-_CAPITALS = (
-    "France Paris, Spain Madrid, Italy Rome, Germany Berlin, England London, Ireland Dublin, Portugal Lisbon, "
-    "Poland Warsaw, Austria Vienna, Greece Athens, Norway Oslo, Sweden Stockholm, Finland Helsinki, "
-    "Denmark Copenhagen, Russia Moscow, Japan Tokyo, China Beijing, Egypt Cairo, Kenya Nairobi, "
-    "Canada Ottawa, Cuba Havana, Peru Lima, Scotland Edinburgh, Belgium Brussels, Iran Tehran"
-)
-
-# A rule is a list of alternatives; {name} expands another rule. Past forms agree with every subject.
-# Words that sound alike are left out, save the unavoidable "to", "two" and "for", "four".
-_GRAMMAR: dict[str, list[str]] = {
-    "sentence": [
-        "{who} {rests} {where}",
-        "{subject} {rested} {where} {past}",
-        "{who} {takes} the {adjective} {thing}",
-        "{who} {takes} a {colour} {thing} {often}",
-        "{subject} {took} the {thing} {where}",
-        "{past}, {subject} {took} a {adjective} {thing}",
-        "on {day}, {subject} {took} the {colour} {thing} {where}",
-        "there are {number} {things} {where}",
-        "there are {number} {colour} {things} {near} the {thing}",
-        "there is a {adjective} {colour} {thing} {where}",
-        "the {thing} is {adjective} and {adjective}",
-        "the {thing} is {colour} but the {thing} is {colour}",
-        "the {adjective} {thing} was {near} the {colour} {thing}",
-        "{who} {rests} because the {thing} is {adjective}",
-        "{subject} {rested} because it was {weather} {where}",
-        "it is {weather} {where} {today}",
-        "it was {weather} on {day} {daytime}",
-        "in {month} it is {weather} in {country}",
-        "{who} has {number} {things} and a {adjective} {thing}",
-        "{who} and {who} {rested} {where}",
-        "{who} {rested} and {subject} {took} the {adjective} {thing}",
-        "{who} {takes} the {thing} but {who} {takes} the {thing}",
-        "{who} is {number} years old {today}",
-        "{who} is {mood}",
-        "{subject} {rested} in {city} {past}",
-        "{who} {takes} {number} {colour} {things}",
-        "we {took} the {thing} in {month} and the {thing} in {month}",
-        "the {things} {where} are {colour} and {adjective}",
-        "{who} {rests} {near} the {adjective} {thing} {often}",
-    ],
-    "who": ["{name}", "{name}", "the {being}", "the {mood} {being}", "my {family}"],
-    "subject": ["{who}", "{who}", "we", "they", "she", "he"],
-    "name": _words("Anna Tom Ben Lucy Emma Jack Maria David Peter Laura Oscar Nina"),
-    "family": _words("mother father sister brother uncle grandmother"),
-    "being": _words(
-        "dog cat horse cow bird mouse rabbit lion tiger monkey fox duck sheep frog elephant teacher doctor "
-        "farmer driver singer king queen baby girl boy"
-    ),
-    "thing": _words(
-        "table chair lamp bottle cup spoon plate window door key bag coat hat shirt book pencil clock phone "
-        "camera bicycle car train boat ball drum guitar piano flag candle basket bridge tower apple banana "
-        "orange lemon potato carrot cake bread cheese egg stone leaf flower feather ring mirror blanket "
-        "pillow ladder hammer rope box"
-    ),
-    "things": _words(
-        "tables chairs lamps bottles cups spoons plates windows keys bags coats hats shirts books pencils "
-        "clocks bicycles cars boats balls flags candles baskets apples bananas lemons potatoes carrots "
-        "eggs stones flowers birds dogs cats"
-    ),
-    "colour": _words("red blue green yellow white black brown pink purple orange"),
-    "adjective": _words(
-        "big small old new heavy light clean dirty dry wet soft hard round long short high low beautiful empty "
-        "full open closed warm"
-    ),
-    "mood": _words("happy sad quiet loud young old strong small big funny clever rich poor cold beautiful"),
-    "country": [country for country, _ in map(str.split, _rows(_CAPITALS))],
-    "city": [city for _, city in map(str.split, _rows(_CAPITALS))],
-    "number": [number(n) for n in range(2, 101)],
-    "rests": _words(
-        "sleeps runs walks sings dances jumps swims plays works waits laughs smiles stands sits rests"
-    ),
-    "rested": _words(
-        "slept walked danced jumped played worked waited laughed smiled stood sat rested stopped"
-    ),
-    "takes": _words(
-        "takes finds likes wants holds carries brings moves watches loves paints cleans hides needs keeps"
-    ),
-    "took": _words(
-        "took found liked wanted held carried brought moved watched loved painted cleaned needed kept lost"
-    ),
-    "where": [
-        *(f"in the {p}" for p in _words("garden kitchen city village forest park")),
-        *(f"at the {p}" for p in _words("market station beach farm library hotel")),
-        *(f"near the {p}" for p in _words("river mountain lake")),
-    ],
-    "near": ["near", "under", "behind", "beside", "next to", "in front of"],
-    "past": ["yesterday", "last week", "last night", "this morning", "last winter", "last summer"],
-    "today": ["today", "now", "this morning", "this evening"],
-    "often": ["every day", "every morning", "every evening", "in the afternoon", "at night"],
-    "daytime": ["morning", "afternoon", "evening"],
-    "weather": _words("sunny rainy windy cloudy foggy warm cold hot dark"),
-    "day": _DAYS,
-    "month": _MONTHS,
-}  # fmt: skip
-
-_MAY_RECUR = frozenset(_words("the a in is and on at near of to it was"))
-
-
-def _expand(rule: str, rng: random.Random) -> str:
-    alternative = rng.choice(_GRAMMAR[rule])
-    return re.sub(r"\{(\w+)\}", lambda slot: _expand(slot[1], rng), alternative)
-
-
-def _sentence(rng: random.Random) -> str:
-    """A grammatical sentence of 3 to 14 words in which no content word comes twice."""
-    while True:
-        text = re.sub(r"\ba (?=[aeiou])", "an ", _expand("sentence", rng))
-        words = normalise(text).split()
-        content = [word for word in words if word not in _MAY_RECUR]
-        if 3 <= len(words) <= 14 and len(content) == len(set(content)):
-            text = f"{text[0].upper()}{text[1:]}."
-            if normalise(text) not in _TABLE_ANSWERS:
-                return text
 
 
 # ---------------------------------------------------------------------------------------------- tables
@@ -242,7 +92,7 @@ def _sum_groups() -> Iterator[list[Exchange]]:
 
 
 def _day_groups() -> Iterator[list[Exchange]]:
-    for unit, names in (("day", _DAYS), ("month", _MONTHS)):
+    for unit, names in (("day", DAYS), ("month", MONTHS)):
         for earlier, later in zip(names, names[1:] + names[:1], strict=True):
             for side, asked, found in (("after", earlier, later), ("before", later, earlier)):
                 yield _group(
@@ -256,7 +106,7 @@ def _day_groups() -> Iterator[list[Exchange]]:
 
 
 def _fact_groups() -> Iterator[list[Exchange]]:
-    for country, city in map(str.split, _rows(_CAPITALS)):
+    for country, city in map(str.split, rows(CAPITALS)):
         yield _group(
             "fact",
             f"The capital of {country} is {city}.",
@@ -265,7 +115,7 @@ def _fact_groups() -> Iterator[list[Exchange]]:
             f"Which city is the capital of {country}?",
             f"What is the name of the capital of {country}?",
         )
-    for animal, sound in map(str.split, _rows(_SOUNDS)):
+    for animal, sound in map(str.split, rows(_SOUNDS)):
         a = "an" if animal[0] in "aeiou" else "a"
         yield _group(
             "fact",
@@ -274,7 +124,7 @@ def _fact_groups() -> Iterator[list[Exchange]]:
             f"What sound does {a} {animal} make?",
             f"Tell me the sound of {a} {animal}.",
         )
-    for animal, legs in map(str.split, _rows(_LEGS)):
+    for animal, legs in map(str.split, rows(_LEGS)):
         a = "an" if animal[0] in "aeiou" else "a"
         yield _group(
             "fact",
@@ -283,7 +133,7 @@ def _fact_groups() -> Iterator[list[Exchange]]:
             f"{a} {animal} has how many legs?",
             f"Tell me how many legs {a} {animal} has.",
         )
-    for animal, home in (row.split(maxsplit=1) for row in _rows(_HOMES)):
+    for animal, home in (row.split(maxsplit=1) for row in rows(_HOMES)):
         yield _group(
             "fact",
             f"a {animal} lives {home}.",
@@ -291,7 +141,7 @@ def _fact_groups() -> Iterator[list[Exchange]]:
             f"Tell me where a {animal} lives.",
             f"Where is the home of a {animal}?",
         )
-    for thing, colour in (row.rsplit(maxsplit=1) for row in _rows(_COLOURS)):
+    for thing, colour in (row.rsplit(maxsplit=1) for row in rows(_COLOURS)):
         yield _group(
             "fact",
             f"{thing} is {colour}.",
@@ -299,7 +149,7 @@ def _fact_groups() -> Iterator[list[Exchange]]:
             f"Which colour is {thing}?",
             f"Tell me the colour of {thing}.",
         )
-    for one, other, mixed in map(str.split, _rows(_MIXES)):
+    for one, other, mixed in map(str.split, rows(_MIXES)):
         yield _group(
             "fact",
             f"{one} and {other} make {mixed}.",
@@ -307,7 +157,7 @@ def _fact_groups() -> Iterator[list[Exchange]]:
             f"What colour do {one} and {other} make?",
             f"Which colour comes from {one} and {other}?",
         )
-    for pair in map(str.split, _rows(_OPPOSITES)):
+    for pair in map(str.split, rows(_OPPOSITES)):
         for word, opposite in (pair, pair[::-1]):
             yield _group(
                 "fact",
@@ -378,8 +228,8 @@ _SPLITS: dict[Split, dict[Kind, list[list[Exchange]]]] = {
 
 def _plain(split: Split, rng: random.Random) -> str:
     while True:
-        sentence = _sentence(rng)
-        if is_held_out(sentence) == (split == "test"):
+        sentence = any_sentence(rng)
+        if normalise(sentence) not in _TABLE_ANSWERS and is_held_out(sentence) == (split == "test"):
             return sentence
 
 
@@ -421,7 +271,7 @@ def sentences(split: Split, seed: int) -> Iterator[str]:
 
 def vocabulary() -> list[str]:
     """All lower-case words of the world, sorted."""
-    texts = [re.sub(r"\{\w+\}", " ", text) for rule in _GRAMMAR.values() for text in rule]
+    texts = [re.sub(r"\{\w+\}", " ", text) for rule in GRAMMAR.values() for text in rule]
     texts += [re.sub(r"\{\}", " ", text) for text in _REPEAT_PHRASINGS]
     texts += [f"{e.question} {e.answer}" for groups in _GROUPS.values() for group in groups for e in group]
     return sorted({"an", *normalise(" ".join(texts)).split()})

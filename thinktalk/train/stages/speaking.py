@@ -22,6 +22,7 @@ MTP_SHARE = (
     0.5  # of the frames, those whose other codes are learnt in a step: they cost as much as the Talker
 )
 BALANCE_WEIGHT = 1e-3
+FORGETFUL = 0.7  # of the sequences, those that miss a part of their past
 HEADER = 3  # <|im_start|> assistant \n
 PREFILL = 9
 
@@ -74,7 +75,7 @@ class SpeakingStage:
         rows, labels, places = [], [], []
         for text, frames in zip(texts, codes, strict=True):
             before = self._before(rng)
-            row, label = self._sequence(text, frames.long())
+            row, label = self._sequence(text, frames.long(), forgotten(frames.shape[1], rng))
             rows.append(torch.cat((before, row)))
             labels.append(torch.cat((label.new_full((len(before),), IGNORE), label)))
             places.append(len(before) + PREFILL - 1)
@@ -107,7 +108,7 @@ class SpeakingStage:
         begin, end = (self._text(part) for part in self.heard)
         return torch.cat((begin, begin.new_zeros(int(rng.integers(15, 70)), begin.shape[1]), end))
 
-    def _sequence(self, text: list[int], codes: Tensor) -> tuple[Tensor, Tensor]:
+    def _sequence(self, text: list[int], codes: Tensor, forgotten: Tensor) -> tuple[Tensor, Tensor]:
         """Inputs [9 + frames, width] of the reply, and the code 0 (or the end) that each shall predict."""
         config, omni = self.module.config, self.config
         marks = [
@@ -122,9 +123,8 @@ class SpeakingStage:
         spoken = [*text[1:], omni.tts_eos_token_id]
         spoken += [pad] * (frames - len(spoken))
         written = [*self.header, pad, pad, pad, pad, omni.tts_bos_token_id, text[0], *spoken[:frames]]
-        said = torch.cat(
-            (self.module.model.codec_embedding(torch.tensor(marks)), self.module.embed_frame(codes[None])[0])
-        )
+        history = self.module.embed_frame(codes[None])[0].masked_fill(forgotten[:, None], 0)
+        said = torch.cat((self.module.model.codec_embedding(torch.tensor(marks)), history))
         row = self._text(written) + torch.cat((said.new_zeros(HEADER, said.shape[1]), said))
         label = torch.full((len(row),), IGNORE)
         label[PREFILL - 1 : -1] = codes[0]
@@ -145,3 +145,13 @@ class SpeakingStage:
         logits = torch.stack([head(hidden[:, g]) for g, head in enumerate(predictor.lm_head)], dim=1)
         right = (logits.argmax(-1) == codes[:, 1:]).float().mean().item()
         return next_token(logits, codes[:, 1:]), right
+
+
+def forgotten(frames: int, rng: np.random.Generator) -> Tensor:
+    """Which frames [frames] of its own past the Talker is not shown.
+
+    The past alone says much of what follows, and nothing of the text. In most sequences a part of it is missing,
+    so that the text must be read; in the others it is whole, as it is in use.
+    """
+    share = rng.uniform(0.2, 0.7) if rng.random() < FORGETFUL else 0.0
+    return torch.from_numpy(rng.random(frames) < share)

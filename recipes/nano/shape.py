@@ -40,8 +40,6 @@ def tokenizer() -> Tokenizer:
 
 
 def config(tokens: Tokenizer) -> OmniConfig:
-    heads = {"head_dim": HEAD, "num_key_value_heads": 2}
-    decoder = {**heads, "mrope_section": SECTION, "max_position_embeddings": 4096}
     thinker = ThinkerConfig(
         audio_config=AudioConfig(
             d_model=WIDTH,
@@ -69,7 +67,10 @@ def config(tokens: Tokenizer) -> OmniConfig:
             num_experts_per_tok=2,
             intermediate_size=128,
             moe_intermediate_size=128,
-            **decoder,
+            num_key_value_heads=2,
+            head_dim=HEAD,
+            mrope_section=SECTION,
+            max_position_embeddings=4096,
         ),
     )
     talker = TalkerConfig(
@@ -83,7 +84,10 @@ def config(tokens: Tokenizer) -> OmniConfig:
             num_experts_per_tok=2,
             moe_intermediate_size=72,
             shared_expert_intermediate_size=64,
-            **decoder | {"num_key_value_heads": 1},
+            num_key_value_heads=1,
+            head_dim=HEAD,
+            mrope_section=SECTION,
+            max_position_embeddings=4096,
         ),
         code_predictor_config=CodePredictorConfig(
             vocab_size=CODES,
@@ -92,7 +96,8 @@ def config(tokens: Tokenizer) -> OmniConfig:
             num_hidden_layers=2,
             num_attention_heads=5,
             num_code_groups=CODEBOOKS,
-            **heads | {"num_key_value_heads": 1},
+            num_key_value_heads=1,
+            head_dim=HEAD,
         ),
         num_code_groups=CODEBOOKS,
         thinker_hidden_size=WIDTH,

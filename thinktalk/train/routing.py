@@ -26,11 +26,11 @@ def watched(module: nn.Module) -> Iterator[Routing]:
     """Record the routers inside `module` while the context is open."""
     routing, hooks = Routing(), []
     for moe in (m for m in module.modules() if isinstance(m, SparseMoe)):
-        hooks.append(
-            moe.gate.register_forward_hook(
-                lambda _, __, out, top_k=moe.top_k: routing.seen.append((out, top_k))
-            )
-        )
+
+        def note(_: nn.Module, __: tuple[Tensor, ...], logits: Tensor, top_k: int = moe.top_k) -> None:
+            routing.seen.append((logits, top_k))
+
+        hooks.append(moe.gate.register_forward_hook(note))
     try:
         yield routing
     finally:

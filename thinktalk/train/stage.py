@@ -27,7 +27,9 @@ class Stage(Protocol):
     checkpoint of the module, the optimiser and the step number resumes it exactly."""
 
     name: str
-    module: nn.Module
+
+    @property
+    def module(self) -> nn.Module: ...
 
     def loss(self, step: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         """The loss of one batch, drawn with `rng`, which depends on the seed and the step alone."""

@@ -56,7 +56,7 @@ class CodecEncoder(nn.Module):
         width = config.width
         self.enter = nn.Conv1d(config.mel_bins, width, 5, padding=2)
         self.down = nn.ModuleList(
-            nn.ModuleList([Residual(width), nn.Conv1d(width, width, 2 * stride, stride, padding=stride // 2)])
+            nn.Sequential(Residual(width), nn.Conv1d(width, width, 2 * stride, stride, padding=stride // 2))
             for stride in STRIDES
         )
         self.leave = nn.Conv1d(width, config.code_width, 3, padding=1)
@@ -71,8 +71,8 @@ class CodecEncoder(nn.Module):
     def analyse(self, mel: Tensor) -> Tensor:
         """mel [b, mel_bins, 8 frames] -> vectors [b, frames, code_width], before quantisation."""
         x = self.enter((mel + 6) / 2.5)  # speech: mean -6, deviation 2.5
-        for residual, stride in self.down:
-            x = stride(residual(x))
+        for stage in self.down:
+            x = stage(x)
         return self.leave(F.gelu(x)).transpose(1, 2)
 
     def forward(self, samples: Tensor) -> Tensor:

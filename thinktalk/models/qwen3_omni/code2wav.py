@@ -79,7 +79,9 @@ class PreTransformer(nn.Module):
     def forward(self, x: Tensor, past: WindowCache | None) -> tuple[Tensor, WindowCache]:
         new = x.shape[1]
         start = past.length if past is not None else 0
-        layers = list(past.layers) if past is not None else [None] * len(self.layers)
+        layers: list[tuple[Tensor, Tensor] | None] = [None for _ in self.layers]
+        if past is not None:
+            layers = list(past.layers)
         cache = WindowCache(self.window, start + new, layers)
         positions = torch.arange(start, start + new, device=x.device)[None]
         rope = rotary(positions, self.head_dim, self.theta, x.dtype)
@@ -148,9 +150,7 @@ class Code2Wav(nn.Module):
             nn.ModuleList([CausalUpsample(width, width, ratio, ratio), ConvNeXt(width)])
             for ratio in config.upsampling_ratios
         )
-        blocks = [
-            DecoderBlock(channels // 2**i, rate) for i, rate in enumerate(config.upsample_rates)
-        ]
+        blocks = [DecoderBlock(channels // 2**i, rate) for i, rate in enumerate(config.upsample_rates)]
         last = channels // 2 ** len(blocks)
         self.decoder = nn.ModuleList(
             [CausalConv(width, channels, 7), *blocks, SnakeBeta(last), CausalConv(last, 1, 7)]
@@ -169,7 +169,7 @@ class Code2Wav(nn.Module):
 
     def synthesise(self, x: Tensor, state: ConvState | None = None) -> tuple[Tensor, ConvState]:
         """The convolutional part: frames [b, n, width] -> samples [b, 1920 n]."""
-        streams = [part for stage in self.upsample for part in stage] + list(self.decoder)
+        streams = [*(part for stage in self.upsample for part in stage.children()), *self.decoder]
         x, state = _chain(streams, x.transpose(1, 2), state)
         return x.squeeze(1), state
 

@@ -164,7 +164,9 @@ class TalkerConfig(Section):
     audio_start_token_id: int = 151_669
     vision_start_token_id: int = 151_652
     position_id_per_seconds: float = 13
-    speaker_id: dict[str, int] = field(default_factory=lambda: {"chelsie": 2301, "ethan": 2302, "aiden": 2303})
+    speaker_id: dict[str, int] = field(
+        default_factory=lambda: {"chelsie": 2301, "ethan": 2302, "aiden": 2303}
+    )
 
 
 @dataclass

@@ -36,8 +36,12 @@ class Talker(nn.Module):
         text = config.text_config
         self.model = TalkerModel(config)
         self.codec_head = nn.Linear(text.hidden_size, text.vocab_size, bias=False)
-        self.text_projection = Projection(config.thinker_hidden_size, text.intermediate_size, text.hidden_size)
-        self.hidden_projection = Projection(config.thinker_hidden_size, text.intermediate_size, text.hidden_size)
+        self.text_projection = Projection(
+            config.thinker_hidden_size, text.intermediate_size, text.hidden_size
+        )
+        self.hidden_projection = Projection(
+            config.thinker_hidden_size, text.intermediate_size, text.hidden_size
+        )
         self.code_predictor = CodePredictor(config.code_predictor_config)
 
     @property

@@ -34,7 +34,8 @@ class MelHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y, _ = self.enter(x.transpose(1, 2))
-        for conv, upsample in self.up:
+        for stage in self.up:
+            conv, upsample = stage.children()
             y = y + conv(F.gelu(y))[0]
             y, _ = upsample(F.gelu(y))
         return self.leave(F.gelu(y))[0] * 2.5 - 6

@@ -57,7 +57,7 @@ class SpeakingStage:
         first, *rest = table_of(quantizer, self.module.codec_head.in_features)
         self.module.model.codec_embedding.weight.data[: len(first)] = first
         for table, vectors in zip(self.module.code_predictor.model.codec_embedding, rest, strict=True):
-            table.weight.data.copy_(vectors)
+            table.load_state_dict({"weight": vectors})
         self.words = model.thinker.model.embed_tokens.weight.detach()
         self.texts, self.codes = texts, codes
         self.turns, self.heard = turns, heard

@@ -8,7 +8,7 @@ VENV   ?= .venv
 JOBS   ?= 2
 
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 MOONSHINE := moonshine-voice==0.1.0
 
 SOURCES   := thinktalk recipes tests
@@ -53,7 +53,7 @@ clean: ## remove the environment and what was built
 $(VENV)/torch:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("thinktalk needs Python 3.11 or newer: make PYTHON=python3.11")'
 	@echo "-- creating $(VENV) with $$($(PYTHON) --version)"
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv --clear $(VENV)
 	@echo "-- installing $(TORCH) (the largest part; some minutes)"
 	@$(PIP) $(TORCH)
 	@touch $@

@@ -31,7 +31,7 @@ def write(out: Path, folder: Path) -> None:
     tokenizer = Tokenizer.load(out / "tokenizer")
     omni = shape.model(tokenizer)
     take(omni.thinker, out / "hearing", "thinker.")
-    take(omni.talker, out / "speaking")
+    take(omni.talker, out / "speaking", "talker.")
     take(omni.code2wav, out / "vocoder")
     generation = {"eos_token_id": tokenizer.id("<|im_end|>"), "pad_token_id": tokenizer.id("<|endoftext|>")}
     save(omni, folder, dtype=torch.bfloat16, generation=generation | GENERATION)

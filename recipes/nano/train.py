@@ -3,12 +3,13 @@
     corpus ─┬─ codec ──┬─ vocoder ──┬─ checkpoint
             └─ hearing ┴─ speaking ─┘
 
-Two lanes run side by side, one core each. Every step can be killed at any moment; the same command goes on
-from where it was.
+Two stages run side by side, one core each. Every one can be killed at any moment; the same command goes on from
+where it was.
 """
 
 import subprocess
 import sys
+import time
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -20,14 +21,16 @@ from recipes.nano import assemble, corpus, shape, world
 from recipes.nano.corpus import Corpus
 from recipes.nano.script import Script
 from thinktalk.models.qwen3_omni.tokenizer import Tokenizer
+from thinktalk.train.alignment import said_of
 from thinktalk.train.codes import codes_of
 from thinktalk.train.loop import Plan, run
 from thinktalk.train.stages.codec import CodecStage
-from thinktalk.train.stages.hearing import HearingStage
+from thinktalk.train.stages.hearing import HearingModule, HearingStage
 from thinktalk.train.stages.speaking import SpeakingStage
 from thinktalk.train.stages.vocoder import VocoderStage
 
-LANES = (("codec", "vocoder"), ("hearing", "speaking"))
+NEEDS = {"codec": set(), "hearing": set(), "vocoder": {"codec"}, "speaking": {"codec", "hearing"}}
+CORES = 2
 
 
 def codec(out: Path) -> None:
@@ -42,16 +45,16 @@ def vocoder(out: Path) -> None:
     speech, codes = _coded_speech(out)
     code2wav, quantizer = shape.model(_tokenizer(out)).code2wav, assemble.trained_codec(out).quantizer
     stage = VocoderStage(code2wav, quantizer, speech, codes)
-    run(stage, Plan(steps=4000, learning_rate=1e-3, betas=(0.8, 0.99)), out / "vocoder")
+    run(stage, Plan(steps=2900, learning_rate=1e-3, cooldown=0.2, betas=(0.8, 0.99)), out / "vocoder")
 
 
 def hearing(out: Path) -> None:
     """Audio encoder and Thinker: first to spell what is heard, then to write it down or answer it."""
     tokenizer = _tokenizer(out)
     stage = HearingStage(
-        shape.model(tokenizer), Corpus(out / "corpus/hear"), Script(tokenizer), ctc_steps=500
+        shape.model(tokenizer), Corpus(out / "corpus/hear"), Script(tokenizer), ctc_steps=1500
     )
-    run(stage, Plan(steps=4000, learning_rate=2e-3, warmup=200), out / "hearing")
+    run(stage, Plan(steps=3200, learning_rate=2e-3, warmup=200, cooldown=0.25), out / "hearing")
 
 
 def speaking(out: Path) -> None:
@@ -59,18 +62,21 @@ def speaking(out: Path) -> None:
     tokenizer = _tokenizer(out)
     speech, codes = _coded_speech(out)
     script, model = Script(tokenizer), shape.model(tokenizer)
+    heard = HearingModule(model.thinker, model.config)
+    assemble.take(heard, out / "hearing")
     questions = (e.question for e in islice(world.exchanges("train", 1), 4000))
     stage = SpeakingStage(
         model,
         assemble.trained_codec(out).quantizer,
         texts=[tokenizer.encode(speech[i].text) for i in range(len(speech))],
         codes=codes,
+        said=said_of(speech, heard.eval(), tokenizer, out / "said.safetensors"),
         turns=[script.written(question) for question in questions],
         heard=script.heard,
         header=script.header,
         speaker=model.config.talker_config.speaker_id[shape.VOICE],
     )
-    run(stage, Plan(steps=3000, learning_rate=2e-3, warmup=150), out / "speaking")
+    run(stage, Plan(steps=4000, learning_rate=2e-3, warmup=150, cooldown=0.3), out / "speaking")
 
 
 STAGES = {stage.__name__: stage for stage in (codec, vocoder, hearing, speaking)}
@@ -106,32 +112,21 @@ def main(
 
 
 def _side_by_side(out: Path) -> None:
-    """Both lanes at once; what is finished already ends at once. Stops all where one fails."""
-    waiting, running = [list(lane) for lane in LANES], {}
-    while any(waiting) or running:
-        for lane, stages in enumerate(waiting):
-            if (
-                lane not in running
-                and stages
-                and not (stages[0] == "speaking" and "codec" in _open(waiting, running))
-            ):
-                name = stages.pop(0)
-                command = [sys.executable, "-m", "recipes.nano.train", "--out", str(out), "--stage", name]
-                running[lane] = (name, subprocess.Popen(command))
-        for lane, (name, process) in list(running.items()):
-            try:
-                code = process.wait(timeout=1)
-            except subprocess.TimeoutExpired:
-                continue
-            del running[lane]
-            if code:
-                for _, other in running.values():
-                    other.terminate()
+    """Every stage as soon as what it needs is there, two at a time. Stops all where one fails."""
+    waiting, done, running = list(NEEDS), set[str](), dict[str, subprocess.Popen]()
+    while waiting or running:
+        ready = [name for name in waiting if NEEDS[name] <= done][: CORES - len(running)]
+        for name in ready:
+            waiting.remove(name)
+            command = [sys.executable, "-m", "recipes.nano.train", "--out", str(out), "--stage", name]
+            running[name] = subprocess.Popen(command)
+        time.sleep(1)
+        for name in [name for name, process in running.items() if process.poll() is not None]:
+            if running.pop(name).returncode:
+                for process in running.values():
+                    process.terminate()
                 sys.exit(f"{name} failed; the same command goes on from its last checkpoint")
-
-
-def _open(waiting: list[list[str]], running: dict) -> set[str]:
-    return {name for lane in waiting for name in lane} | {name for name, _ in running.values()}
+            done.add(name)
 
 
 if __name__ == "__main__":

@@ -1,34 +1,25 @@
-"""Recordings as codec frames, worked out once and kept; and what a code means before anything is learnt."""
+"""Recordings as codec frames; and what a code means before anything is learnt."""
 
-import os
 from pathlib import Path
 
 import torch
 from rich.progress import track
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from thinktalk.models.codec.encoder import CodecEncoder
 from thinktalk.models.codec.quantizer import ResidualQuantizer
+from thinktalk.train.ragged import kept
 from thinktalk.train.stage import Clips
 
 
 def codes_of(clips: Clips, encoder: CodecEncoder, cache: Path) -> list[Tensor]:
-    """The codes [quantizers, frames] of every clip, read from `cache` if that has as many."""
-    if cache.exists():
-        kept = load_file(cache)
-        if len(kept["lengths"]) == len(clips):
-            return list(kept["codes"].split(kept["lengths"].tolist(), dim=1))
-    with torch.inference_mode():
-        codes = [
-            encoder(torch.from_numpy(clips[i].wave)[None])[0].to(torch.int16)
-            for i in track(range(len(clips)), "codes of the recordings")
-        ]
-    lengths = torch.tensor([one.shape[1] for one in codes])
-    partial = cache.with_suffix(".partial")
-    save_file({"codes": torch.cat(codes, dim=1), "lengths": lengths}, partial)
-    os.replace(partial, cache)
-    return codes
+    """The codes [quantizers, frames] of every clip, int16, kept in `cache`."""
+
+    @torch.inference_mode()
+    def code(i: int) -> Tensor:
+        return encoder(torch.from_numpy(clips[i].wave)[None])[0].to(torch.int16)
+
+    return kept(cache, len(clips), lambda: map(code, track(range(len(clips)), "codes of the recordings")))
 
 
 def table_of(quantizer: ResidualQuantizer, width: int) -> Tensor:

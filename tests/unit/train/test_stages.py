@@ -55,6 +55,10 @@ def speaking(omni: Qwen3Omni, tokenizer: Tokenizer) -> SpeakingStage:
         CodecEncoder(shape.CODEC).quantizer,
         texts,
         codes,
+        [
+            torch.full((one.shape[1],), text[0], dtype=torch.int16)
+            for text, one in zip(texts, codes, strict=True)
+        ],
         [script.written("Hello.")],
         script.heard,
         script.header,
@@ -66,24 +70,24 @@ def speaking(omni: Qwen3Omni, tokenizer: Tokenizer) -> SpeakingStage:
 def fit(stage: SpeakingStage, steps: int) -> None:
     optimiser = torch.optim.AdamW([p for p in stage.module.parameters() if p.requires_grad], lr=3e-3)
     for step in range(steps):
-        loss, _ = stage.distance(stage.texts, stage.codes, np.random.default_rng(step))
+        loss, _ = stage.distance(stage.texts, stage.codes, stage.said, np.random.default_rng(step))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
 
 
 def test_every_codebook_learns(speaking: SpeakingStage):
-    loss, _ = speaking.distance(speaking.texts, speaking.codes, np.random.default_rng(0))
+    loss, _ = speaking.distance(speaking.texts, speaking.codes, speaking.said, np.random.default_rng(0))
     loss.backward()
-    predictor = speaking.module.code_predictor
-    learners = [speaking.module.codec_head, *predictor.lm_head, *predictor.model.codec_embedding[:-1]]
+    predictor = speaking.talker.code_predictor
+    learners = [speaking.talker.codec_head, *predictor.lm_head, *predictor.model.codec_embedding[:-1]]
     for learner in learners:
         assert learner.weight.grad is not None
         assert learner.weight.grad.norm() > 0
 
 
 def test_untrained_it_knows_nothing(speaking: SpeakingStage):
-    _, figures = speaking.distance(speaking.texts, speaking.codes, np.random.default_rng(0))
+    _, figures = speaking.distance(speaking.texts, speaking.codes, speaking.said, np.random.default_rng(0))
     assert figures["first"] == pytest.approx(math.log(shape.CODES + 1024), rel=0.1)
     assert figures["rest"] == pytest.approx(math.log(shape.CODES), rel=0.1)
 
@@ -94,7 +98,7 @@ def test_shifted_codes_and_the_wrong_text_cost_more(speaking: SpeakingStage):
     rng = np.random.default_rng
 
     def first(texts: list, codes: list) -> float:
-        return speaking.distance(texts, codes, rng(0))[1]["first"]
+        return speaking.distance(texts, codes, speaking.said, rng(0))[1]["first"]
 
     right = first(texts, codes)
     assert right < 1.0
@@ -103,9 +107,9 @@ def test_shifted_codes_and_the_wrong_text_cost_more(speaking: SpeakingStage):
 
 
 def test_what_was_heard_is_zero_for_the_talker(speaking: SpeakingStage):
-    assert not speaking.module.hidden_projection(torch.randn(3, shape.WIDTH)).any()
+    assert not speaking.talker.hidden_projection(torch.randn(3, shape.WIDTH)).any()
     fit(speaking, 2)
-    assert not speaking.module.hidden_projection(torch.randn(3, shape.WIDTH)).any()
+    assert not speaking.talker.hidden_projection(torch.randn(3, shape.WIDTH)).any()
 
 
 def test_hearing_teaches_the_encoder_alone_and_then_all(

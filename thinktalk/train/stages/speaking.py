@@ -21,15 +21,25 @@ MTP_WEIGHT = 1.0
 MTP_SHARE = (
     0.5  # of the frames, those whose other codes are learnt in a step: they cost as much as the Talker
 )
+PLACE_WEIGHT = 1.0
 BALANCE_WEIGHT = 1e-3
 FORGETFUL = 0.7  # of the sequences, those that miss a part of their past
 HEADER = 3  # <|im_start|> assistant \n
 PREFILL = 9
 
 
+class SpeakingModule(nn.Module):
+    """The Talker, and a head that says which token each frame belongs to; it is thrown away."""
+
+    def __init__(self, talker: Talker, tokens: int):
+        super().__init__()
+        self.talker = talker
+        self.place = nn.Linear(talker.codec_head.in_features, tokens)
+
+
 class SpeakingStage:
     """`texts` are token ids of what is said in `codes` [quantizers, frames]; `turns` are written user turns, and
-    `heard` the beginning and the end of one that was heard.
+    `heard` the beginning and the end of one that was heard. `said` is the token of each frame (`alignment.py`).
 
     The table of words is the Thinker's and stays as it is.
     """
@@ -42,6 +52,7 @@ class SpeakingStage:
         quantizer: ResidualQuantizer,
         texts: Sequence[list[int]],
         codes: Sequence[Tensor],
+        said: Sequence[Tensor],
         turns: Sequence[list[int]],
         heard: tuple[list[int], list[int]],
         header: list[int],
@@ -49,27 +60,33 @@ class SpeakingStage:
         batch: int = 32,
     ):
         self.config = model.config
-        self.module: Talker = model.talker
+        self.talker = model.talker
+        self.module = SpeakingModule(model.talker, model.config.thinker_config.text_config.vocab_size)
         # Nothing heard is passed on yet: at zero, this projection says only that something was.
-        nn.init.zeros_(self.module.hidden_projection.linear_fc2.weight)
-        nn.init.zeros_(self.module.hidden_projection.linear_fc2.bias)
-        self.module.hidden_projection.requires_grad_(False)
-        first, *rest = table_of(quantizer, self.module.codec_head.in_features)
-        self.module.model.codec_embedding.weight.data[: len(first)] = first
-        for table, vectors in zip(self.module.code_predictor.model.codec_embedding, rest, strict=True):
+        nn.init.zeros_(self.talker.hidden_projection.linear_fc2.weight)
+        nn.init.zeros_(self.talker.hidden_projection.linear_fc2.bias)
+        self.talker.hidden_projection.requires_grad_(False)
+        first, *rest = table_of(quantizer, self.talker.codec_head.in_features)
+        self.talker.model.codec_embedding.weight.data[: len(first)] = first
+        for table, vectors in zip(self.talker.code_predictor.model.codec_embedding, rest, strict=True):
             table.load_state_dict({"weight": vectors})
         self.words = model.thinker.model.embed_tokens.weight.detach()
-        self.texts, self.codes = texts, codes
+        self.texts, self.codes, self.said = texts, codes, said
         self.turns, self.heard = turns, heard
         self.header, self.speaker = header, speaker
         self.batch = batch
 
     def loss(self, step: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         chosen = [int(rng.integers(len(self.texts))) for _ in range(self.batch)]
-        return self.distance([self.texts[i] for i in chosen], [self.codes[i] for i in chosen], rng)
+        texts, codes, said = ([of[i] for i in chosen] for of in (self.texts, self.codes, self.said))
+        return self.distance(texts, codes, said, rng)
 
     def distance(
-        self, texts: Sequence[list[int]], codes: Sequence[Tensor], rng: np.random.Generator
+        self,
+        texts: Sequence[list[int]],
+        codes: Sequence[Tensor],
+        said: Sequence[Tensor],
+        rng: np.random.Generator,
     ) -> tuple[Tensor, dict[str, float]]:
         """The loss of saying `texts` as `codes`, and how many codes are guessed right."""
         rows, labels, places = [], [], []
@@ -82,10 +99,10 @@ class SpeakingStage:
         x = nn.utils.rnn.pad_sequence(rows, batch_first=True)  # [b, n, width]
         label = nn.utils.rnn.pad_sequence(labels, batch_first=True, padding_value=IGNORE)
         positions = torch.arange(x.shape[1]).expand(3, len(rows), -1)
-        with watched(self.module.model) as routing:
-            hidden, _ = self.module.model(x, positions)
+        with watched(self.talker.model) as routing:
+            hidden, _ = self.talker.model(x, positions)
         learnt = label != IGNORE
-        logits = self.module.codec_head(hidden[learnt])
+        logits = self.talker.codec_head(hidden[learnt])
         first = next_token(logits, label[learnt])
         states = torch.cat(
             [
@@ -94,9 +111,17 @@ class SpeakingStage:
             ]
         )
         rest, right = self._rest(states, torch.cat(list(codes), dim=1).long().T, rng)
-        loss = first + MTP_WEIGHT * rest + BALANCE_WEIGHT * routing.balance()
+        token = torch.cat(list(said)).long()
+        place = next_token(self.module.place(states), token)
+        loss = first + MTP_WEIGHT * rest + PLACE_WEIGHT * place + BALANCE_WEIGHT * routing.balance()
         accuracy = (logits.argmax(-1) == label[learnt]).float().mean().item()
-        return loss, {"first": first.item(), "rest": rest.item(), "right": accuracy, "right rest": right}
+        return loss, {
+            "first": first.item(),
+            "rest": rest.item(),
+            "place": place.item(),
+            "right": accuracy,
+            "right rest": right,
+        }
 
     def _before(self, rng: np.random.Generator) -> Tensor:
         """What stands before the reply: nothing, a written turn, or a heard one, of which nothing is known."""
@@ -110,7 +135,7 @@ class SpeakingStage:
 
     def _sequence(self, text: list[int], codes: Tensor, forgotten: Tensor) -> tuple[Tensor, Tensor]:
         """Inputs [9 + frames, width] of the reply, and the code 0 (or the end) that each shall predict."""
-        config, omni = self.module.config, self.config
+        config, omni = self.talker.config, self.config
         marks = [
             config.codec_nothink_id,
             config.codec_think_bos_id,
@@ -123,8 +148,8 @@ class SpeakingStage:
         spoken = [*text[1:], omni.tts_eos_token_id]
         spoken += [pad] * (frames - len(spoken))
         written = [*self.header, pad, pad, pad, pad, omni.tts_bos_token_id, text[0], *spoken[:frames]]
-        history = self.module.embed_frame(codes[None])[0].masked_fill(forgotten[:, None], 0)
-        said = torch.cat((self.module.model.codec_embedding(torch.tensor(marks)), history))
+        history = self.talker.embed_frame(codes[None])[0].masked_fill(forgotten[:, None], 0)
+        said = torch.cat((self.talker.model.codec_embedding(torch.tensor(marks)), history))
         row = self._text(written) + torch.cat((said.new_zeros(HEADER, said.shape[1]), said))
         label = torch.full((len(row),), IGNORE)
         label[PREFILL - 1 : -1] = codes[0]
@@ -132,14 +157,14 @@ class SpeakingStage:
         return row, label
 
     def _text(self, ids: list[int]) -> Tensor:
-        return self.module.text_projection(self.words[torch.tensor(ids, dtype=torch.long)])
+        return self.talker.text_projection(self.words[torch.tensor(ids, dtype=torch.long)])
 
     def _rest(self, states: Tensor, codes: Tensor, rng: np.random.Generator) -> tuple[Tensor, float]:
         """MTP: states [frames, width] and codes [frames, quantizers] -> loss and accuracy of codes 1, 2, ..."""
         some = torch.from_numpy(rng.permutation(len(codes))[: max(1, int(MTP_SHARE * len(codes)))])
         states, codes = states[some], codes[some]
-        predictor = self.module.code_predictor
-        first = self.module.model.codec_embedding(codes[:, :1])
+        predictor = self.talker.code_predictor
+        first = self.talker.model.codec_embedding(codes[:, :1])
         others = predictor.embed(codes[:, 1:-1, None])[:, :, 0]
         hidden = predictor(torch.cat((states[:, None], first, others), dim=1))[:, 1:]
         logits = torch.stack([head(hidden[:, g]) for g, head in enumerate(predictor.lm_head)], dim=1)

@@ -45,6 +45,8 @@ class Residual(nn.Module):
 
 
 class CodecEncoder(nn.Module):
+    """From 24 kHz sound to codec frames; see the module."""
+
     filters: Tensor
     window: Tensor
 

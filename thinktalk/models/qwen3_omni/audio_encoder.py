@@ -38,6 +38,8 @@ class EncoderAttention(nn.Module):
 
 
 class EncoderLayer(nn.Module):
+    """Attention within a window, then a feed-forward, each behind a norm and beside a residual."""
+
     def __init__(self, config: AudioConfig):
         super().__init__()
         width = config.d_model
@@ -57,6 +59,8 @@ class EncoderLayer(nn.Module):
 
 
 class AudioEncoder(nn.Module):
+    """From log-mel to audio tokens; see the module."""
+
     def __init__(self, config: AudioConfig):
         super().__init__()
         self.chunk = 2 * config.n_window  # mel frames convolved together: a second

@@ -50,6 +50,8 @@ class VocoderState:
 
 
 class TransformerLayer(nn.Module):
+    """Attention, then a feed-forward, each behind a norm and scaled beside a residual."""
+
     def __init__(self, config: Code2WavConfig):
         super().__init__()
         width, heads = config.hidden_size, config.num_attention_heads
@@ -110,6 +112,8 @@ class ConvNeXt(nn.Module):
 
 
 class ResidualUnit(nn.Module):
+    """A dilated and a pointwise convolution beside a residual. x [b, channels, n]."""
+
     def __init__(self, channels: int, dilation: int):
         super().__init__()
         self.act1 = SnakeBeta(channels)
@@ -139,6 +143,8 @@ class DecoderBlock(nn.Module):
 
 
 class Code2Wav(nn.Module):
+    """From codec frames to sound; see the module."""
+
     def __init__(self, config: Code2WavConfig):
         super().__init__()
         self.codebook_size = config.codebook_size

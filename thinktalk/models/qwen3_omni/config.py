@@ -189,6 +189,8 @@ class Code2WavConfig(Section):
 
 @dataclass
 class OmniConfig(Section):
+    """The whole of config.json."""
+
     thinker_config: ThinkerConfig = field(default_factory=ThinkerConfig)
     talker_config: TalkerConfig = field(default_factory=TalkerConfig)
     code2wav_config: Code2WavConfig = field(default_factory=Code2WavConfig)

@@ -28,6 +28,8 @@ class DeepStack:
 
 
 class DecoderLayer(nn.Module):
+    """Attention, then a mixture of experts, each behind a norm and beside a residual."""
+
     def __init__(self, config: DecoderConfig):
         super().__init__()
         width, eps = config.hidden_size, config.rms_norm_eps

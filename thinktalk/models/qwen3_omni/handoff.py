@@ -63,6 +63,7 @@ class Marks:
 
 
 def marks(model: Qwen3Omni) -> Marks:
+    """The three marks, as the Talker reads them."""
     config = model.config
     ids = [config.tts_pad_token_id, config.tts_bos_token_id, config.tts_eos_token_id]
     table = model.thinker.model.embed_tokens.weight

@@ -16,6 +16,8 @@ from thinktalk.nn.rope import Rope, rotary
 
 
 class PredictorLayer(nn.Module):
+    """Attention, then a dense feed-forward, each behind a norm and beside a residual."""
+
     def __init__(self, config: CodePredictorConfig):
         super().__init__()
         width, eps = config.hidden_size, config.rms_norm_eps
@@ -32,6 +34,8 @@ class PredictorLayer(nn.Module):
 
 
 class PredictorModel(nn.Module):
+    """The layers, and a table for each codebook that is fed back."""
+
     def __init__(self, config: CodePredictorConfig):
         super().__init__()
         self.codec_embedding = nn.ModuleList(
@@ -42,6 +46,8 @@ class PredictorModel(nn.Module):
 
 
 class CodePredictor(nn.Module):
+    """The layers with a head for each code but the first; see the module."""
+
     def __init__(self, config: CodePredictorConfig):
         super().__init__()
         self.config = config

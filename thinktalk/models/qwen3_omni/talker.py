@@ -24,12 +24,16 @@ class Projection(nn.Module):
 
 
 class TalkerModel(Decoder):
+    """The decoder with a table of codes and marks in place of words."""
+
     def __init__(self, config: TalkerConfig):
         super().__init__(config.text_config)
         self.codec_embedding = nn.Embedding(config.text_config.vocab_size, config.text_config.hidden_size)
 
 
 class Talker(nn.Module):
+    """Decoder, head, the two projections from the Thinker, and the code predictor."""
+
     def __init__(self, config: TalkerConfig):
         super().__init__()
         self.config = config

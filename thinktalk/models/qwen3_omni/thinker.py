@@ -10,6 +10,8 @@ from thinktalk.models.qwen3_omni.vision_encoder import VisionEncoder
 
 
 class ThinkerModel(Decoder):
+    """The decoder with its table of words."""
+
     def __init__(self, config: OmniConfig):
         text = config.thinker_config.text_config
         super().__init__(text)
@@ -17,6 +19,8 @@ class ThinkerModel(Decoder):
 
 
 class Thinker(nn.Module):
+    """Both encoders, the decoder and its head for text."""
+
     def __init__(self, config: OmniConfig):
         super().__init__()
         thinker = config.thinker_config

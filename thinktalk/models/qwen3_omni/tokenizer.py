@@ -54,6 +54,8 @@ class AddedToken(NamedTuple):
 
 
 class Tokenizer:
+    """Byte-level BPE with added tokens; see the module."""
+
     def __init__(self, vocab: dict[str, int], merges: list[Merge], added: dict[str, AddedToken]) -> None:
         self._vocab, self._merges, self._added = vocab, merges, added
         self._bpe = _bpe(vocab, merges)

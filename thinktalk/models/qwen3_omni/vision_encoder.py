@@ -61,6 +61,8 @@ class FrameAttention(nn.Module):
 
 
 class MLP(nn.Module):
+    """Two linears with a tanh-GELU between."""
+
     def __init__(self, width: int, inner: int):
         super().__init__()
         self.linear_fc1 = nn.Linear(width, inner)
@@ -71,6 +73,8 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
+    """Attention within a frame, then a feed-forward, each behind a norm and beside a residual."""
+
     def __init__(self, config: VisionConfig):
         super().__init__()
         width = config.hidden_size
@@ -103,6 +107,8 @@ class Merger(nn.Module):
 
 
 class VisionEncoder(nn.Module):
+    """From patches to visual tokens; see the module."""
+
     def __init__(self, config: VisionConfig):
         super().__init__()
         self.merge_size = config.spatial_merge_size

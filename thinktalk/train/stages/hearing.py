@@ -52,6 +52,8 @@ Script = Callable[[Spoken, np.ndarray, np.random.Generator], Turn]
 
 
 class HearingModule(nn.Module):
+    """The Thinker, and the CTC head that is thrown away after training."""
+
     def __init__(self, thinker: Thinker, config: OmniConfig):
         super().__init__()
         self.thinker = thinker

@@ -78,8 +78,12 @@ class SpeakingStage:
 
     def loss(self, step: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         chosen = [int(rng.integers(len(self.texts))) for _ in range(self.batch)]
-        texts, codes, said = ([of[i] for i in chosen] for of in (self.texts, self.codes, self.said))
-        return self.distance(texts, codes, said, rng)
+        return self.distance(
+            [self.texts[i] for i in chosen],
+            [self.codes[i] for i in chosen],
+            [self.said[i] for i in chosen],
+            rng,
+        )
 
     def distance(
         self,

@@ -23,6 +23,8 @@ MEL_WEIGHT = 4.0  # the fine structure of a spectrum is half chance, its mel ban
 
 
 class VocoderStage:
+    """Code2Wav on pieces of clips and on the codes of the whole of them."""
+
     name = "vocoder"
 
     def __init__(

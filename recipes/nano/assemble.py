@@ -30,7 +30,7 @@ def write(out: Path, folder: Path) -> None:
     """Read OUT/<stage>/checkpoint.pt of every stage, and write the checkpoint to `folder`, in bfloat16."""
     tokenizer = Tokenizer.load(out / "tokenizer")
     omni = shape.model(tokenizer)
-    take(omni.thinker, out / "hearing", "thinker.")
+    take(omni.thinker, out / "knowing", "thinker.")
     take(omni.talker, out / "speaking", "talker.")
     take(omni.code2wav, out / "vocoder")
     generation = {"eos_token_id": tokenizer.id("<|im_end|>"), "pad_token_id": tokenizer.id("<|endoftext|>")}

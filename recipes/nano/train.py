@@ -1,7 +1,8 @@
 """nano from nothing, on two cores in under three hours: `python -m recipes.nano.train --out build/nano`.
 
     corpus ─┬─ codec ──┬─ vocoder ──┬─ checkpoint
-            └─ hearing ┴─ speaking ─┘
+            └─ hearing ┼─ speaking ─┤
+                       └─ knowing ──┘
 
 Two stages run side by side, one core each. Every one can be killed at any moment; the same command goes on from
 where it was.
@@ -19,7 +20,7 @@ import typer
 
 from recipes.nano import assemble, corpus, shape, world
 from recipes.nano.corpus import Corpus
-from recipes.nano.script import Script
+from recipes.nano.script import Lessons, Script
 from thinktalk.models.qwen3_omni.tokenizer import Tokenizer
 from thinktalk.train.alignment import said_of
 from thinktalk.train.codes import codes_of
@@ -29,7 +30,13 @@ from thinktalk.train.stages.hearing import HearingModule, HearingStage
 from thinktalk.train.stages.speaking import SpeakingStage
 from thinktalk.train.stages.vocoder import VocoderStage
 
-NEEDS = {"codec": set(), "hearing": set(), "vocoder": {"codec"}, "speaking": {"codec", "hearing"}}
+NEEDS = {
+    "codec": set(),
+    "hearing": set(),
+    "vocoder": {"codec"},
+    "speaking": {"codec", "hearing"},
+    "knowing": {"hearing"},
+}
 CORES = 2
 
 
@@ -57,6 +64,15 @@ def hearing(out: Path) -> None:
     run(stage, Plan(steps=3200, learning_rate=2e-3, warmup=200, cooldown=0.25), out / "hearing")
 
 
+def knowing(out: Path) -> None:
+    """The Thinker again: sums, days and facts in writing, beside some of what it heard."""
+    tokenizer = _tokenizer(out)
+    lessons = Lessons(Corpus(out / "corpus/hear"))
+    stage = HearingStage(shape.model(tokenizer), lessons, Script(tokenizer), ctc_steps=0, batch=112)
+    assemble.take(stage.module, out / "hearing")
+    run(stage, Plan(steps=650, learning_rate=1.5e-3, warmup=50, cooldown=0.5), out / "knowing")
+
+
 def speaking(out: Path) -> None:
     """Talker and MTP, on the codes that the codec found."""
     tokenizer = _tokenizer(out)
@@ -79,7 +95,7 @@ def speaking(out: Path) -> None:
     run(stage, Plan(steps=4000, learning_rate=2e-3, warmup=150, cooldown=0.3), out / "speaking")
 
 
-STAGES = {stage.__name__: stage for stage in (codec, vocoder, hearing, speaking)}
+STAGES = {stage.__name__: stage for stage in (codec, vocoder, hearing, knowing, speaking)}
 
 
 def _tokenizer(out: Path) -> Tokenizer:

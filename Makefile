@@ -24,7 +24,7 @@ talk: $(VENV)/talk ## ask nano a recorded question and hear it reply (writes rep
 
 test: $(VENV)/test lint ## lint, types, import rules and the whole test suite: what every change must pass
 	@echo "== tests"
-	@$(BIN)/pytest -q -n $(JOBS) --dist loadfile --color=auto
+	@$(BIN)/pytest -q -n $(JOBS) --dist loadfile
 
 test-slow: $(VENV)/test $(VENV)/eval ## the tests too slow for every change
 	@$(BIN)/pytest -q -m slow

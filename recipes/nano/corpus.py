@@ -89,6 +89,10 @@ class Corpus:
         """The length of clip `i`, without reading it."""
         return self._clips[i][1]["samples"]
 
+    def kind(self, i: int) -> str:
+        """The kind of clip `i`, without reading it."""
+        return self._clips[i][1]["kind"]
+
     @property
     def hours(self) -> float:
         return sum(len(shard) for shard in self._shards) / self.rate_hz / 3600

@@ -51,13 +51,13 @@ class Script:
 
 
 class Lessons:
-    """Written questions, mostly sums, with a recorded clip among every `EVERY`, lest hearing be forgotten.
+    """Written questions beside recorded ones, and beside any recording, lest hearing be forgotten.
 
     A reply repeats the question before it answers, so what is learnt of the written "Two plus three is" serves
-    the heard one as well.
+    the heard one as well; but it must be asked aloud too, or the answer is looked for in the question alone.
     """
 
-    EVERY = 8
+    WRITTEN, ASKED = 0.6, 0.2  # shares; the rest is any recording
 
     def __init__(self, heard: Corpus):
         self.heard = heard
@@ -65,13 +65,16 @@ class Lessons:
         exchanges = [e for e in islice(world.exchanges("train", 2), 60_000) if e.kind in wanted]
         kinds = {kind: [e for e in exchanges if e.kind == kind] for kind in wanted}
         self.written = [kinds[kind][i % len(kinds[kind])] for i in range(9_000) for kind in wanted]
+        self.asked = [i for i in range(len(heard)) if heard.kind(i) in wanted]
 
     def __len__(self) -> int:
-        return self.EVERY * len(self.heard)
+        return 10 * len(self.heard)
 
     def __getitem__(self, i: int) -> Clip:
-        place, which = divmod(i, self.EVERY)
-        if which == 0:
+        place, tenth = divmod(i, 10)
+        if tenth >= 10 * (self.WRITTEN + self.ASKED):
             return self.heard[place]
+        if tenth >= 10 * self.WRITTEN:
+            return self.heard[self.asked[place % len(self.asked)]]
         lesson = self.written[i % len(self.written)]
         return Clip(np.zeros(0, np.float32), lesson.question, "", lesson.kind, lesson.question, lesson.answer)

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from thinktalk.contracts import Message, SpeechChunk, TextDelta
+from thinktalk.contracts import Audio, Image, Message, SpeechChunk, Text, TextDelta
 from thinktalk.engine.sampler import GREEDY, Sampling, TokenSampler
+from thinktalk.engine.stages import think
 from thinktalk.engine.stages.talk import Talking
 from thinktalk.engine.stages.think import Thinking
 
@@ -30,9 +32,8 @@ def talkings(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 def again(made: dict[str, Any]) -> Talking:
     """A greedy Talker that knows the same."""
     cpu = torch.device("cpu")
-    forbidden = (
-        torch.arange(made["model"].talker.codec_head.out_features) >= made["model"].talker.codebook_size
-    )
+    talker = made["model"].talker
+    forbidden = torch.arange(talker.codec_head.out_features) >= talker.codebook_size
     return Talking(**made, sampler=TokenSampler(GREEDY, cpu, forbidden), predictor=TokenSampler(GREEDY, cpu))
 
 
@@ -86,6 +87,27 @@ def test_talker_waits_for_text_and_never_pads_before_the_end(omni, write, codes,
     talking.end()  # once is enough
     spoken += frames(talking)
     assert spoken == torch.cat(codes).tolist()
+
+
+def test_a_prompt_that_is_read_in_pieces_is_seen_the_same(omni, talkings, monkeypatch):
+    """Pieces that cut turns, sound and pictures in two."""
+    noise = np.random.default_rng(0)
+    sound = Audio(noise.normal(0, 0.1, 8000).astype(np.float32))
+    picture = Image(noise.integers(0, 256, (40, 60, 3), dtype=np.uint8))
+    messages = [
+        Message("system", "be short"),
+        Message("user", [sound, Text("hear"), picture]),
+        Message("assistant", "it is noise"),
+        Message("user", [picture, Text("and this"), sound]),
+    ]
+    texts = []
+    for size in (10_000, 7):
+        monkeypatch.setattr(think, "READ_AT_ONCE", size)
+        reply = omni.reply(messages, max_tokens=5, speech_sampling=GREEDY, max_speech_seconds=SECONDS)
+        texts.append(reply.text)
+    whole, pieces = (made["briefing"] for made in talkings)
+    assert texts[0] == texts[1] and whole.seen.shape[1] > 40
+    torch.testing.assert_close(pieces.seen, whole.seen, atol=1e-4, rtol=0)
 
 
 def test_a_talker_with_nothing_to_say_is_finished(omni, write, talkings):
@@ -150,13 +172,3 @@ def test_voice_instructions_reach_the_talker_alone(omni, talkings, codes):
     before, after = (made["briefing"] for made in talkings)
     torch.testing.assert_close(after.seen[0], torch.cat((expected, before.seen[0])))
     assert after.positions.tolist() == [list(range(after.seen.shape[1] + 9))] * 3
-
-
-def test_a_turn_read_in_pieces_is_seen_whole(omni, talkings, codes, monkeypatch):
-    message = "hello there, this is said in one turn and read in many pieces"
-    options = {"max_tokens": 3, "speech_sampling": GREEDY, "max_speech_seconds": SECONDS}
-    omni.reply(message, **options)
-    monkeypatch.setattr("thinktalk.engine.stages.think.READ_AT_ONCE", 4)
-    omni.reply(message, **options)
-    whole, pieces = (made["briefing"].seen for made in talkings)
-    torch.testing.assert_close(pieces, whole)

@@ -9,6 +9,8 @@ from thinktalk.models.qwen3_omni.reply import Piece
 
 @dataclass
 class Progress:
+    """What has come of a request so far: its text, counts and times."""
+
     began: float | None = None
     prompt_tokens: int = 0
     text_tokens: int = 0

@@ -34,6 +34,7 @@ class Sampling:
 
     @property
     def greedy(self) -> bool:
+        """Whether the likeliest is always taken."""
         return self.temperature == 0
 
     def seeded(self, seed: int | None) -> "Sampling":

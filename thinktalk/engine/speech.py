@@ -49,7 +49,9 @@ class Speech:
     def step(self) -> SpeechChunk | None:
         """The next frame's sound, or None at the end of speech."""
         codes = self._talking.step()
-        if codes is None:
-            return None
+        return None if codes is None else self.synthesise(codes)
+
+    def synthesise(self, codes: torch.Tensor) -> SpeechChunk:
+        """Codes [1, groups] of the next frame to its sound."""
         self._frames += 1
         return SpeechChunk(self._vocoding.step(codes), SPEAKING_RATE, self._frames - 1)

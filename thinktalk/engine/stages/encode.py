@@ -89,7 +89,7 @@ class Hearing:
     """Sound that is encoded as it comes, in windows of eight seconds; it keeps tokens, not sound.
 
     The encoder's input is cut off 8 orders under the loudest moment of the whole clip. `peak` is that
-    loudness (`features.mel.clip_peak`), and the result is then exact. Where nobody can know it yet, None takes
+    loudness (`features.mel.clip_peak`), and the result is then exact. Where it cannot be known yet, None takes
     the loudest so far. That is exact if it lies in the first window; else, the quietest parts before a louder
     moment keep faint detail that would have been cut off.
     """

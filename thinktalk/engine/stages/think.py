@@ -14,6 +14,8 @@ READ_AT_ONCE = 1024  # positions: bounds the memory of long prompts
 
 
 class Thinking:
+    """One request in the Thinker: its cache, and what it has written."""
+
     def __init__(self, thinker: Thinker, inputs: Inputs, sampler: Sampler):
         self._thinker = thinker
         self._inputs: Inputs | None = inputs

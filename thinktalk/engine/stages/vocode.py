@@ -7,6 +7,8 @@ from thinktalk.models.qwen3_omni.code2wav import Code2Wav, VocoderState
 
 
 class Vocoding:
+    """One request in Code2Wav: the state that it carries from frame to frame."""
+
     def __init__(self, code2wav: Code2Wav):
         self._code2wav = code2wav
         self._state: VocoderState | None = None

@@ -68,9 +68,9 @@ def knowing(out: Path) -> None:
     """The Thinker again: sums, days and facts in writing, beside some of what it heard."""
     tokenizer = _tokenizer(out)
     lessons = Lessons(Corpus(out / "corpus/hear"))
-    stage = HearingStage(shape.model(tokenizer), lessons, Script(tokenizer), ctc_steps=0, batch=112)
+    stage = HearingStage(shape.model(tokenizer), lessons, Script(tokenizer), ctc_steps=0, batch=72)
     assemble.take(stage.module, out / "hearing")
-    run(stage, Plan(steps=650, learning_rate=1.5e-3, warmup=50, cooldown=0.5), out / "knowing")
+    run(stage, Plan(steps=1200, learning_rate=1.5e-3, warmup=50, cooldown=0.5), out / "knowing")
 
 
 def speaking(out: Path) -> None:

@@ -56,15 +56,11 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory, tokenizer: Tokenizer) -
             for name, token in TOKEN_IDS.items():
                 if hasattr(section, name):
                     setattr(section, name, tokenizer.id(token))
-        model = Qwen3OmniMoeForConditionalGeneration(config).eval()
-        generator = torch.Generator().manual_seed(7)
+        model = oracle.make(config, folder, seed=7)
         with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                parameter.copy_(oracle.draw(name, parameter.shape, generator))
             model.thinker.lm_head.weight[tokenizer.id(ADDED[0]) :] = 0  # markup is nothing to say at random
             model.talker.codec_head.weight[config.talker_config.codec_eos_token_id] = 0  # nor is the end
         model.save_pretrained(folder)
-        model.talker.config.audio_config = model.config.thinker_config.audio_config  # see `oracle.build`
         Processor(tokenizer, OmniConfig.load(folder)).save(folder)
         return model, folder
 

@@ -16,12 +16,9 @@ from thinktalk.rates import HEARING_RATE
 GENERATION = {
     "do_sample": False,
     "max_new_tokens": 128,
-    "talker_do_sample": True,
-    "talker_temperature": 0.6,
-    "talker_top_k": 20,
-    "talker_top_p": 1.0,
+    "talker_do_sample": False,
     "talker_repetition_penalty": 1.0,
-    "talker_max_new_tokens": 512,
+    "talker_max_new_tokens": 200,
 }
 QUESTION = "What is the capital of France?"
 

@@ -69,7 +69,9 @@ def test_why_it_ended(omni, write, told):
 
     def why(**options):
         told.clear()
-        return omni.reply("hello", **{"speech": False, **options}).done.finish_reason
+        return omni.reply(
+            "hello", **{"speech": False, "speech_sampling": GREEDY, **options}
+        ).done.finish_reason
 
     assert why() == "stop"
     assert why(max_tokens=2) == "length"
@@ -108,7 +110,7 @@ def test_what_a_checkpoint_asks_for_is_the_default(omni, write, tmp_path):
     omni.processor.save(tmp_path)
     saved = Omni.from_pretrained(tmp_path)
     assert saved.defaults.speech == omni.defaults.speech and not saved.defaults.text.greedy
-    done = saved.reply("hello").done
+    done = saved.reply("hello", speech_sampling=GREEDY).done
     assert (done.text, done.usage.speech_frames) == ("the", 3)
 
 

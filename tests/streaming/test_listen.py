@@ -83,15 +83,16 @@ def test_what_was_heard_is_answered_as_if_sent(omni):
 
 
 def test_memory_grows_with_tokens_alone(omni):
-    def rest(seconds: int) -> int:
+    def rest(seconds: int, size: int = 1600) -> int:
         heard = omni.listen()
-        for piece in pieces(noise(seconds), 1600):
+        for piece in pieces(noise(seconds), size):
             heard.feed(piece)
         hearing = heard._hearing
         held = [hearing._frames, hearing._state.waiting]
         return sum(t.untyped_storage().nbytes() for t in held if t is not None)
 
     assert rest(3) == rest(9) > 0
+    assert rest(9, size=10**6) <= rest(9)
 
 
 def test_refuses_what_it_cannot_hear(omni):

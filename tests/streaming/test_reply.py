@@ -21,7 +21,7 @@ CALL = '<tool_call>\n{"name": "sky", "arguments": {"at": "noon"}}\n</tool_call>'
 
 def test_events_and_figures(omni, write):
     ids = write("the sky is blue")
-    events = list(omni.stream("hello", **SHORT))
+    events = list(omni.stream("hello", speech_sampling=GREEDY, **SHORT))
     done = events[-1]
     chunks = [e for e in events if isinstance(e, SpeechChunk)]
     assert isinstance(done, Done) and done.finish_reason == "length"  # of the speech
@@ -49,7 +49,7 @@ def test_reply_is_the_stream_as_a_whole(omni):
 )
 def test_only_what_is_shown_is_spoken(omni, write, told, written):
     write(written)
-    done = omni.reply("hello", **SHORT).done
+    done = omni.reply("hello", speech_sampling=GREEDY, **SHORT).done
     assert done.text == omni.processor.tokenizer.decode(told) == "the sky"
     if "think" in written:
         assert done.thinking == "is it?"
@@ -86,11 +86,43 @@ def test_why_it_ended(omni, write, told):
     assert why(**SHORT, speech=True, max_tokens=3) == "length" and told == ids[:3]
 
 
+def test_speech_ends_where_the_talker_ends_it(omni, codes):
+    """Its mark of the end is the one mark that it may choose."""
+    options = {"speech_sampling": GREEDY, **SHORT}
+    omni.say("the sky is blue", **options).whole()
+    firsts = [int(frame[0, 0]) for frame in codes]
+    last, code = next((at, code) for at, code in enumerate(firsts) if at and code not in firsts[:at])
+    codes.clear()
+    end = omni.model.talker.config.codec_eos_token_id
+    head = omni.model.talker.codec_head.weight.data
+    before = head[end].clone()
+    try:
+        head[end] = 1.01 * head[code]  # where that code was the likeliest, the end is now
+        done = omni.say("the sky is blue", **options).whole().done
+    finally:
+        head[end] = before
+    assert [int(frame[0, 0]) for frame in codes] == firsts[:last]
+    assert (done.finish_reason, done.usage.speech_frames) == ("stop", last)
+
+
 def test_a_hook_decides_what_is_said(omni, write, told):
     write("the sky")
     reply = omni.reply("hello", handoff=lambda text: text.replace("sky", "grass"), **SHORT)
     assert reply.text == "the sky"
     assert omni.processor.tokenizer.decode(told) == "the grass"
+
+
+def test_speech_that_a_hook_ended_does_not_wait_for_the_text(omni, write):
+    write("the sky is blue and the grass is green")
+
+    def first_word(text):
+        if text != "the":
+            raise StopIteration
+        return text
+
+    kinds = [type(e) for e in omni.stream("hello", handoff=first_word, **SHORT)]
+    last_text = max(at for at, kind in enumerate(kinds) if kind is TextDelta)
+    assert kinds[:last_text].count(SpeechChunk) == 6
 
 
 def test_an_error_in_a_hook_is_not_hidden(omni, write):

@@ -49,7 +49,7 @@ def test_the_first_sound_needs_one_token(omni, write, monkeypatch):
     write("the sky is blue")
     order, step = [], Thinking.step
     monkeypatch.setattr(Thinking, "step", lambda self: order.append("token") or step(self))
-    for event in omni.stream("hello", max_speech_seconds=SECONDS):
+    for event in omni.stream("hello", speech_sampling=GREEDY, max_speech_seconds=SECONDS):
         if isinstance(event, SpeechChunk):
             order.append("frame")
     tokens = order.count("token")
@@ -59,7 +59,7 @@ def test_the_first_sound_needs_one_token(omni, write, monkeypatch):
 
 def test_text_comes_before_its_sound(omni, write):
     write("the sky is blue")
-    kinds = [type(e) for e in omni.stream("hello", max_speech_seconds=SECONDS)]
+    kinds = [type(e) for e in omni.stream("hello", speech_sampling=GREEDY, max_speech_seconds=SECONDS)]
     assert kinds[:4] == [TextDelta, SpeechChunk, TextDelta, SpeechChunk]
 
 
@@ -112,7 +112,7 @@ def test_a_prompt_that_is_read_in_pieces_is_seen_the_same(omni, talkings, monkey
 
 def test_a_talker_with_nothing_to_say_is_finished(omni, write, talkings):
     write("the sky")
-    omni.reply("hello", max_speech_seconds=SECONDS)
+    omni.reply("hello", speech_sampling=GREEDY, max_speech_seconds=SECONDS)
     talking = again(talkings[0])
     talking.end()
     assert talking.finished and not talking.ready

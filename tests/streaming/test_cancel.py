@@ -9,6 +9,7 @@ import pytest
 
 from thinktalk.contracts import Audio, Done, Message, Text
 from thinktalk.engine.cache import KVCache
+from thinktalk.engine.sampler import GREEDY
 from thinktalk.engine.stages import encode
 from thinktalk.engine.stages.talk import Talking
 from thinktalk.engine.stages.think import Thinking
@@ -45,7 +46,9 @@ def alive(monkeypatch: pytest.MonkeyPatch):
 def test_cancelling_after_any_step_frees_everything(omni, alive):
     seen = set()
     for steps in count():
-        stream = omni.stream(ASK, max_tokens=4, max_speech_seconds=6 * 12 / 24_000 + 1e-6)
+        stream = omni.stream(
+            ASK, speech_sampling=GREEDY, max_tokens=4, max_speech_seconds=6 * 12 / 24_000 + 1e-6
+        )
         for _ in range(steps):
             stream.step()
         if stream.ended:
@@ -61,7 +64,7 @@ def test_cancelling_after_any_step_frees_everything(omni, alive):
 
 
 def test_a_stream_that_is_dropped_frees_everything(omni, alive):
-    for event in omni.stream(ASK, max_tokens=4):
+    for event in omni.stream(ASK, speech_sampling=GREEDY, max_tokens=4):
         del event
         break
     assert alive() == set()
@@ -69,7 +72,7 @@ def test_a_stream_that_is_dropped_frees_everything(omni, alive):
 
 def test_what_had_been_said_is_in_the_last_event(omni, write):
     write("the sky is blue")
-    with omni.stream(ASK) as stream:
+    with omni.stream(ASK, speech_sampling=GREEDY) as stream:
         text = next(stream).text + next(e for e in stream if hasattr(e, "text")).text
         stream.cancel()
         (done,) = stream

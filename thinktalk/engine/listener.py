@@ -10,7 +10,7 @@ import torch
 from thinktalk.contracts import Audio, Heard, Message, Part, UserError
 from thinktalk.engine.stages.encode import Hearing
 from thinktalk.features.mel import clip_peak
-from thinktalk.media.audio import RATES, Resampler, stream_audio
+from thinktalk.media.audio import Resampler, check_samples, stream_audio
 from thinktalk.models.qwen3_omni.audio_encoder import AudioEncoder
 from thinktalk.rates import HEARING_RATE
 
@@ -35,7 +35,7 @@ class Listener:
         """Mono floats [n] in [-1, 1] at `rate` Hz, which stays the same from first to last."""
         if self._hearing is None:
             raise ValueError("this listener has been asked what it heard; begin another one")
-        _check(samples, rate)
+        check_samples(samples, rate)
         if self._resample is None:
             self._resample, self._rate = Resampler(rate, HEARING_RATE), rate
         if rate != self._rate:
@@ -94,17 +94,8 @@ def _pieces(audio: Audio) -> Iterator[np.ndarray]:
     if not isinstance(audio.source, np.ndarray):
         yield from stream_audio(audio.source, seconds_per_chunk=PIECE)
         return
-    _check(audio.source, audio.rate)
+    check_samples(audio.source, audio.rate)
     resample, size = Resampler(audio.rate, HEARING_RATE), round(PIECE * audio.rate)
     for start in range(0, len(audio.source), size):
         yield resample(audio.source[start : start + size])
     yield resample(np.zeros(0, np.float32), last=True)
-
-
-def _check(samples: np.ndarray, rate: int) -> None:
-    if samples.ndim != 1 or not np.issubdtype(samples.dtype, np.floating):
-        raise UserError(f"samples are mono floats in [-1, 1]; got {samples.dtype} {list(samples.shape)}")
-    if not np.isfinite(samples).all():
-        raise UserError("samples hold NaN or infinity; record them again")
-    if rate not in RATES:
-        raise UserError(f"a sound has {rate} samples a second; give {RATES.start} to {RATES.stop - 1}")

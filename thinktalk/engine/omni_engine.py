@@ -42,8 +42,8 @@ class Omni:
         """Load "nano", a checkpoint's folder, or one that is named on a hub.
 
         device: None is the GPU where there is one. dtype: None is as stored, and float32 on a CPU, which is
-        faster there. `speech=False` leaves out the
-        speaking parts. Raises UserError where there is no such checkpoint, or it is damaged.
+        faster there. `speech=False` leaves out the speaking parts. Raises UserError where there is no such
+        checkpoint, or it is damaged.
         """
         folder = checkpoint.locate(str(model))
         device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))

@@ -36,6 +36,16 @@ LOUDEST = 2.0**31  # louder than 32-bit integers taken as floats: garbage, which
 UNKNOWN_LENGTH = 0x7FFF_0000  # writers into pipes put about this much, or more, where a WAV's length belongs
 
 
+def check_samples(samples: np.ndarray, rate: int) -> None:
+    """Raise UserError unless `samples` [n] are finite mono floats at a rate that sound has."""
+    if samples.ndim != 1 or not np.issubdtype(samples.dtype, np.floating):
+        raise UserError(f"samples are mono floats in [-1, 1]; got {samples.dtype} {list(samples.shape)}")
+    if not np.isfinite(samples).all():
+        raise UserError("samples hold NaN or infinity; record them again")
+    if rate not in RATES:
+        raise UserError(f"a sound has {rate} samples a second; give {RATES.start} to {RATES.stop - 1}")
+
+
 class Resampler:
     """Changes the rate of a mono stream. `resampler(chunk)` returns what is ready, `last=True` the rest too.
 

@@ -11,7 +11,7 @@ import numpy as np
 import soxr
 import torch
 from rich.progress import track
-from torch import Tensor, nn
+from torch import Tensor
 
 from thinktalk.features.mel import log_mel
 from thinktalk.models.qwen3_omni.tokenizer import Tokenizer
@@ -48,8 +48,7 @@ def said_when(
     ]
     with torch.inference_mode():
         encoded = module.thinker.audio_tower(mels)
-        padded = module.spell(nn.utils.rnn.pad_sequence(list(encoded), batch_first=True))
-        scores = padded.unflatten(-1, (SLOTS, -1)).flatten(1, 2).log_softmax(-1).numpy()
+        scores = module.letters(encoded).log_softmax(-1).numpy()
     spellings = [[spell(tokenizer.decode([token])) for token in row] for row in tokens]
     slots = best_path(
         scores, [len(one) * SLOTS for one in encoded], [[c for s in row for c in s] for row in spellings]

@@ -83,11 +83,6 @@ def run(stage: Stage, plan: Plan, folder: Path) -> None:
             progress.update(task, completed=step)
 
 
-def load_module(stage_module: torch.nn.Module, folder: Path) -> None:
-    """Put the weights of the latest checkpoint in `folder` into a module."""
-    stage_module.load_state_dict(torch.load(folder / "checkpoint.pt", weights_only=True)["module"])
-
-
 def _resume(stage: Stage, optimiser: torch.optim.Optimizer, folder: Path) -> int:
     path = folder / "checkpoint.pt"
     if not path.exists():

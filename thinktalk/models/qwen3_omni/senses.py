@@ -18,7 +18,7 @@ from thinktalk.contracts import Audio, Features, Heard, Image, UserError, Video
 from thinktalk.features.mel import MelState, StreamingMel, compress
 from thinktalk.features.patches import IMAGE_MAX_PIXELS, IMAGE_MIN_PIXELS, image_patches, video_patches
 from thinktalk.media import video as film
-from thinktalk.media.audio import RATES, Resampler, stream_audio
+from thinktalk.media.audio import Resampler, check_samples, stream_audio
 from thinktalk.media.image import load_image
 from thinktalk.models.qwen3_omni.config import VisionConfig
 from thinktalk.rates import HEARING_RATE, MEL_BINS, MEL_HOP, MEL_WINDOW, audio_tokens
@@ -121,12 +121,7 @@ def _audio(pieces: Iterable[np.ndarray]) -> Features:
 
 
 def _samples(wave: np.ndarray, rate: int) -> np.ndarray:
-    if wave.ndim != 1 or not np.issubdtype(wave.dtype, np.floating):
-        raise UserError(f"samples are mono floats in [-1, 1]; got {wave.dtype} {list(wave.shape)}")
-    if not np.isfinite(wave).all():
-        raise UserError("samples hold NaN or infinity; record them again")
-    if rate not in RATES:
-        raise UserError(f"a sound has {rate} samples a second; give {RATES.start} to {RATES.stop - 1}")
+    check_samples(wave, rate)
     return Resampler(rate, HEARING_RATE)(wave, last=True)
 
 

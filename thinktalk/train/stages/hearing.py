@@ -59,6 +59,11 @@ class HearingModule(nn.Module):
         self.thinker = thinker
         self.spell = nn.Linear(config.thinker_config.audio_config.output_dim, SLOTS * (1 + len(ALPHABET)))
 
+    def letters(self, encoded: Sequence[Tensor]) -> Tensor:
+        """Features [tokens, width] of each clip -> CTC logits [b, slots, classes], padded at the end."""
+        padded = nn.utils.rnn.pad_sequence(list(encoded), batch_first=True)
+        return self.spell(padded).unflatten(-1, (SLOTS, -1)).flatten(1, 2)
+
 
 class HearingStage:
     """The first `ctc_steps` steps teach the encoder alone, the others all of it."""
@@ -103,9 +108,7 @@ class HearingStage:
 
     def _spelling(self, encoded: Sequence[Tensor], texts: Sequence[str]) -> Tensor:
         tokens = torch.tensor([len(features) for features in encoded])
-        padded = nn.utils.rnn.pad_sequence(list(encoded), batch_first=True)
-        logits = self.module.spell(padded).unflatten(-1, (SLOTS, -1)).flatten(1, 2)
-        return ctc(logits, tokens * SLOTS, [spell(text) for text in texts])
+        return ctc(self.module.letters(encoded), tokens * SLOTS, [spell(text) for text in texts])
 
     def _reply(self, turns: Sequence[Turn], encoded: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Logits [n, vocab] and tokens [n] of all replies."""

@@ -21,6 +21,7 @@ from thinktalk.models.qwen3_omni.config import (
     VisionConfig,
 )
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
+from thinktalk.models.qwen3_omni.senses import PixelLimits
 from thinktalk.models.qwen3_omni.tokenizer import Tokenizer
 from thinktalk.nn.moe import Experts
 from thinktalk.nn.norm import LayerScale
@@ -30,6 +31,8 @@ CODEBOOKS, CODES = 8, 256
 WIDTH, TALKER_WIDTH = 128, 160
 HEAD, SECTION = 32, [6, 5, 5]  # head width; how many of its frequencies turn with time, height, width
 TRANSCRIBE = "Transcribe the English audio into text."
+PIXELS = 64 * 64  # of a picture, and of each frame of a film: 16 tokens
+LIMITS = PixelLimits(image=(PIXELS // 2, PIXELS), video=(PIXELS // 2, PIXELS))
 CODEC = CodecConfig(quantizers=CODEBOOKS, codebook_size=CODES)
 
 
@@ -50,12 +53,13 @@ def config(tokens: Tokenizer) -> OmniConfig:
             output_dim=WIDTH,
         ),
         vision_config=VisionConfig(
-            depth=2,
-            hidden_size=16,
-            intermediate_size=32,
-            num_heads=2,
+            depth=3,
+            hidden_size=96,
+            intermediate_size=256,
+            num_heads=3,
+            patch_size=8,
             out_hidden_size=WIDTH,
-            num_position_embeddings=16,
+            num_position_embeddings=64,
             deepstack_visual_indexes=[0],
         ),
         text_config=DecoderConfig(

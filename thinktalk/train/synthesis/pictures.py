@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from thinktalk.train.synthesis.shown import Shown, Split, a, split_of
+from thinktalk.train.synthesis.shown import Place, Shown, Split, a, split_of
 
 SIZE = 64  # pixels to a side
 SCALE = 2  # drawn this much larger and then reduced, for smooth edges
@@ -31,6 +31,7 @@ WORDS = (
 
 Pixels = np.ndarray
 Colour = tuple[int, int, int]
+Box = tuple[float, float, float, float]
 
 
 def picture(split: Split, rng: random.Random) -> Shown:
@@ -55,9 +56,9 @@ def one(rng: random.Random, split: Split) -> Shown | None:
         )
     )
     size = rng.uniform(0.2, 0.42)
-    place = [(rng.uniform(size, 1 - size), rng.uniform(size, 1 - size), size)]
-    drawn = shapes([(shape, colour, *place[0])], rng)
-    return Shown("one", question, answer, (colour, shape, "one"), picture=drawn)
+    place = (rng.uniform(size, 1 - size), rng.uniform(size, 1 - size), size)
+    things = [(shape, colour, *place)]
+    return Shown("one", question, answer, (colour, shape, "one"), _boxes(things), shapes(things, rng))
 
 
 def count(rng: random.Random, split: Split) -> Shown | None:
@@ -73,7 +74,8 @@ def count(rng: random.Random, split: Split) -> Shown | None:
         (shape, colour, *((c + 0.5 + rng.uniform(-0.12, 0.12)) / 3 for c in cell), rng.uniform(0.1, 0.13))
         for cell in cells
     ]
-    return Shown("count", question, answer, (NUMBERS[number], colour, shape), picture=shapes(things, rng))
+    truth = (NUMBERS[number], colour, shape)
+    return Shown("count", question, answer, truth, _boxes(things), shapes(things, rng))
 
 
 def beside(rng: random.Random, split: Split) -> Shown | None:
@@ -93,31 +95,35 @@ def beside(rng: random.Random, split: Split) -> Shown | None:
     where = f"at the {sides[asked]}" if sides[0] == "top" else f"on the {sides[asked]}"
     question, answer = f"What is {where}?", f"{a(colour).capitalize()} {shape} is {where}."
     truth = (one_colour, other_colour, one_shape, other_shape)
-    return Shown("beside", question, answer, truth, picture=shapes(things, rng))
+    return Shown("beside", question, answer, truth, _boxes(things), shapes(things, rng))
 
 
 def digit(rng: random.Random, split: Split) -> Shown | None:
     number, colour = rng.randrange(10), rng.choice(list(COLOURS))
     if split_of("digit", number, colour) != split:
         return None
-    drawn = written(str(number), colour, rng.randint(30, 52), rng)
-    return Shown(
-        "digit", "Which number is it?", f"It is {NUMBERS[number]}.", (NUMBERS[number], colour), picture=drawn
-    )
+    drawn, box = written(str(number), colour, rng.randint(30, 52), rng)
+    truth = (NUMBERS[number], colour)
+    return Shown("digit", "Which number is it?", f"It is {truth[0]}.", truth, (Place(truth, box),), drawn)
 
 
 def word(rng: random.Random, split: Split) -> Shown | None:
     text, colour = rng.choice(WORDS), rng.choice(list(COLOURS))
     if split_of("word", text, colour) != split:
         return None
-    drawn = written(text, colour, rng.randint(17, 22), rng)
-    return Shown("word", "What does it say?", f"It says {text}.", (text, colour), picture=drawn)
+    drawn, box = written(text, colour, rng.randint(17, 22), rng)
+    truth = (text, colour)
+    return Shown("word", "What does it say?", f"It says {text}.", truth, (Place(truth, box),), drawn)
 
 
 KINDS = {"one": one, "count": count, "beside": beside, "digit": digit, "word": word}
 
 
 # ------------------------------------------------------------------------------------------- drawing
+
+
+def _boxes(things: list[tuple]) -> tuple[Place, ...]:
+    return tuple(Place((colour, shape), (x - r, y - r, x + r, y + r)) for shape, colour, x, y, r in things)
 
 
 def plural(shape: str) -> str:
@@ -128,7 +134,7 @@ def backdrop(colours: list[str], rng: random.Random) -> Colour:
     """A grey with a tint, well apart from every colour on it."""
     while True:
         grey = rng.choice((rng.randint(60, 110), rng.randint(150, 220)))
-        tinted = tuple(grey + rng.randint(-12, 12) for _ in range(3))
+        tinted = (grey + rng.randint(-12, 12), grey + rng.randint(-12, 12), grey + rng.randint(-12, 12))
         if all(math.dist(tinted, COLOURS[colour]) > 90 for colour in colours):
             return tinted
 
@@ -146,8 +152,8 @@ def shapes(
     return grainy(sheet, rng, noise)
 
 
-def written(text: str, colour: str, size: int, rng: random.Random) -> Pixels:
-    """uint8 [SIZE, SIZE, 3] with `text` in letters `size` pixels high, somewhere, a little turned."""
+def written(text: str, colour: str, size: int, rng: random.Random) -> tuple[Pixels, Box]:
+    """uint8 [SIZE, SIZE, 3] with `text` in letters `size` pixels high, a little turned, and where it is."""
     ground = backdrop([colour], rng)
     sheet = Image.new("RGB", (SIZE * SCALE, SIZE * SCALE), ground)
     font = _font(size * SCALE)
@@ -156,7 +162,9 @@ def written(text: str, colour: str, size: int, rng: random.Random) -> Pixels:
     x, y = rng.uniform(0.1, 0.9) * room_x - left, rng.uniform(0.1, 0.9) * room_y - top
     ImageDraw.Draw(sheet).text((x, y), text, fill=_shade(colour, rng), font=font)
     turned = sheet.rotate(rng.uniform(-6, 6), Image.Resampling.BILINEAR, fillcolor=ground)
-    return grainy(turned, rng, 6.0)
+    side = SIZE * SCALE
+    box = ((x + left) / side, (y + top) / side, (x + right) / side, (y + bottom) / side)
+    return grainy(turned, rng, 6.0), box
 
 
 def grainy(sheet: Image.Image, rng: random.Random, noise: float) -> Pixels:

@@ -12,14 +12,24 @@ FPS = 2.0  # frames a second in which films are watched
 
 
 @dataclass(frozen=True)
+class Place:
+    """What is in a box (left, top, right, bottom), in units of the picture's side."""
+
+    words: tuple[str, ...]
+    box: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
 class Shown:
     """`picture` uint8 [height, width, 3]; `film` uint8 [n, height, width, 3], `FPS` of them a second; `sound` float32
-    [samples] at 16 kHz, of the film where there is one. `truth` are the words that are true of it, asked or not."""
+    [samples] at 16 kHz, of the film where there is one. `truth` are the words that are true of it, asked or not, and
+    `places` the words that are true of a part of a picture."""
 
     kind: str
     question: str
     answer: str
     truth: tuple[str, ...]
+    places: tuple[Place, ...] = ()
     picture: np.ndarray | None = None
     film: np.ndarray | None = None
     sound: np.ndarray | None = None

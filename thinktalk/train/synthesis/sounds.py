@@ -1,9 +1,10 @@
 """Sounds by arithmetic: a dozen events of which each has a name, and how often they come. Mono, 16 kHz."""
 
 import random
+from collections.abc import Sequence
 
 import numpy as np
-from scipy.signal import butter, lfilter
+from scipy.signal import butter, lfilter, sosfilt
 
 from thinktalk.train.synthesis.pictures import NUMBERS
 from thinktalk.train.synthesis.shown import Shown, Split, a, split_of
@@ -107,7 +108,7 @@ def string(rng: random.Random) -> Wave:
     excitation = np.concatenate((_noise(period, rng), np.zeros(length - period)))
     comb = np.zeros(period + 2)
     comb[0], comb[period], comb[period + 1] = 1, -0.498, -0.498
-    return 0.4 * _edges(lfilter([1.0], comb, excitation))
+    return 0.4 * _edges(_filtered([1.0], comb, excitation))
 
 
 def siren(rng: random.Random) -> Wave:
@@ -115,7 +116,7 @@ def siren(rng: random.Random) -> Wave:
     t = _time(rng.uniform(1.5, 2.2))
     pitch = rng.uniform(650, 800) + 250 * np.sin(2 * np.pi * rng.uniform(0.9, 1.6) * t)
     phase = 2 * np.pi * np.cumsum(pitch) / RATE
-    return 0.25 * _edges(sum(np.sin(k * phase) / k for k in (1, 2, 3)))
+    return 0.25 * _edges(np.sin(phase) + np.sin(2 * phase) / 2 + np.sin(3 * phase) / 3)
 
 
 def rain(rng: random.Random) -> Wave:
@@ -123,7 +124,7 @@ def rain(rng: random.Random) -> Wave:
     length = int(RATE * rng.uniform(1.3, 2.0))
     hiss = _band(_noise(length, rng), 1000, 7000)
     drops = (np.random.default_rng(rng.getrandbits(64)).random(length) < 0.004) * 1.0
-    return _edges(0.12 * hiss + 0.6 * lfilter([1], [1, -0.9], drops * _noise(length, rng)), 0.1)
+    return _edges(0.12 * hiss + 0.6 * _filtered([1.0], [1.0, -0.9], drops * _noise(length, rng)), 0.1)
 
 
 def motor(rng: random.Random) -> Wave:
@@ -165,8 +166,11 @@ def _noise(length: int, rng: random.Random) -> Wave:
 
 
 def _band(wave: Wave, low: float, high: float) -> Wave:
-    numerator, denominator = butter(2, (low, high), "band", fs=RATE)
-    return lfilter(numerator, denominator, wave)
+    return np.asarray(sosfilt(butter(2, (low, high), "band", output="sos", fs=RATE), wave))
+
+
+def _filtered(numerator: Sequence[float] | Wave, denominator: Sequence[float] | Wave, wave: Wave) -> Wave:
+    return np.asarray(lfilter(numerator, denominator, wave))
 
 
 def _edges(wave: Wave, seconds: float = 0.005) -> Wave:

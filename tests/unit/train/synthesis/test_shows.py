@@ -8,7 +8,7 @@ import pytest
 from thinktalk.train.synthesis.films import FRAMES, moment
 from thinktalk.train.synthesis.pictures import COLOURS, NUMBERS, SHAPES, WORDS, picture
 from thinktalk.train.synthesis.shown import FPS, Shown
-from thinktalk.train.synthesis.shows import MAKERS, Shows, asked
+from thinktalk.train.synthesis.shows import MAKERS, asked, shows
 from thinktalk.train.synthesis.sounds import EVENTS, RATE
 
 NAMES = {*COLOURS, *SHAPES, *NUMBERS, *WORDS, *EVENTS, "left", "right", "up", "down"}
@@ -21,9 +21,9 @@ def facts(shown: Shown) -> tuple:
 @pytest.mark.parametrize("kind", MAKERS)
 def test_the_same_seed_and_place_are_the_same_show(kind: str):
     one, same, other = (
-        Shows(kind, "train", 9)[4],
-        Shows(kind, "train", 5)[4],
-        Shows(kind, "train", 9, seed=1)[4],
+        shows(kind, "train", 9)[4],
+        shows(kind, "train", 5)[4],
+        shows(kind, "train", 9, seed=1)[4],
     )
     for field in ("picture", "film", "sound"):
         assert np.array_equal(getattr(one, field), getattr(same, field))
@@ -33,14 +33,14 @@ def test_the_same_seed_and_place_are_the_same_show(kind: str):
 
 @pytest.mark.parametrize("kind", ["picture", "film"])
 def test_no_held_out_combination_is_trained(kind: str):
-    train, test = ({facts(show) for show in Shows(kind, split, 150)} for split in ("train", "test"))
+    train, test = ({facts(show) for show in shows(kind, split, 150)} for split in ("train", "test"))
     assert len(test) > 20
     assert not train & test
 
 
 @pytest.mark.parametrize("kind", MAKERS)
 def test_every_true_word_has_a_name_and_every_show_an_answer(kind: str):
-    for show in Shows(kind, "train", 40):
+    for show in shows(kind, "train", 40):
         assert set(show.truth) <= NAMES
         assert show.question.endswith("?")
         assert show.answer.endswith(".")
@@ -73,7 +73,7 @@ def test_it_beeps_while_the_right_thing_is_there():
 
 def test_the_question_comes_behind_what_is_shown():
     for kind in MAKERS:
-        message = asked(Shows(kind, "test", 1)[0])
+        message = asked(shows(kind, "test", 1)[0])
         assert [type(part).__name__ for part in message.content] in (
             ["Image", "Text"],
             ["Video", "Text"],

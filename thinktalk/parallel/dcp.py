@@ -13,7 +13,6 @@ from torch.distributed.checkpoint import state_dict_loader, state_dict_saver
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.filesystem import FileSystemReader
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
-from torch.distributed.tensor import DTensor, distribute_tensor
 
 Tensors = Mapping[str, Mapping[str, Tensor]]  # part of the state -> name -> tensor
 
@@ -48,10 +47,3 @@ def load(folder: Path, parameters: Mapping[str, Tensor]) -> dict[str, dict[str, 
         part, name = key.split("/", 1)
         tensors.setdefault(part, {})[name] = tensor
     return tensors
-
-
-def spread(whole: Tensor, like: Tensor) -> Tensor:
-    """A whole tensor that every process has, spread as `like` is."""
-    if isinstance(like, DTensor) and not isinstance(whole, DTensor):
-        return distribute_tensor(whole.to(like.device), like.device_mesh, like.placements)
-    return whole

@@ -1,10 +1,10 @@
 """Weights, gradients and optimiser states spread over processes (FSDP2, arXiv 2304.11277). Heavy to import."""
 
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import fully_shard
-from torch.distributed.tensor import Shard
+from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 
 from thinktalk.contracts import UserError
 from thinktalk.parallel.experts import share_experts
@@ -37,3 +37,11 @@ def parallelise(model: nn.Module, mesh: DeviceMesh) -> nn.Module:
         fully_shard(layer, mesh=everyone)
     fully_shard(model, mesh=everyone)
     return model
+
+
+def spread(whole: Tensor, like: Tensor) -> Tensor:
+    """A whole tensor that every process has, spread as `like` is."""
+    if isinstance(like, DTensor) and not isinstance(whole, DTensor):
+        whole = whole.to(like.device)
+        return distribute_tensor(whole, like.device_mesh, like.placements, src_data_rank=None)
+    return whole

@@ -22,14 +22,9 @@ def optimisers_for(module: nn.Module, plan: Plan) -> list[torch.optim.Optimizer]
     hidden = set(hidden_matrices(module)) if plan.optimiser == "muon" else set()
     optimisers: list[torch.optim.Optimizer] = []
     if matrices := [p for p in learning if p in hidden]:
-        optimisers.append(
-            torch.optim.Muon(
-                matrices,
-                lr=plan.learning_rate,
-                weight_decay=plan.weight_decay,
-                adjust_lr_fn="match_rms_adamw",
-            )
-        )
+        muon = _muon(spread=hasattr(matrices[0], "full_tensor"))
+        decay, rate = plan.weight_decay, plan.learning_rate
+        optimisers.append(muon(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"))
     if rest := [p for p in learning if p not in hidden]:
         groups = [
             {"params": some, "weight_decay": decay}
@@ -61,6 +56,14 @@ def clip(parameters: Iterable[nn.Parameter], most: float) -> Tensor:
     for some in _by_mesh(learnt):
         clip_grads_with_norm_(some, most, norm)
     return norm
+
+
+def _muon(spread: bool) -> type[torch.optim.Muon]:
+    if not spread:
+        return torch.optim.Muon
+    from thinktalk.parallel.muon import SpreadMuon
+
+    return SpreadMuon
 
 
 def _by_mesh(parameters: Sequence[nn.Parameter]) -> list[list[nn.Parameter]]:

@@ -242,9 +242,9 @@ def _restore(
 def _placing(world: World) -> Callable[[Tensor, Tensor], Tensor]:
     if world.size == 1:
         return lambda whole, like: whole
-    from thinktalk.parallel import dcp
+    from thinktalk.parallel.shard import spread
 
-    return dcp.spread
+    return spread
 
 
 def _random_state() -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ from thinktalk.contracts import Image
 from thinktalk.models.qwen3_omni.config import VisionConfig
 from thinktalk.models.qwen3_omni.senses import PixelLimits, look
 from thinktalk.models.qwen3_omni.vision_encoder import VisionEncoder
+from thinktalk.train.stage import Stage
 from thinktalk.train.synthesis.shown import Shown
 
 
@@ -28,7 +29,7 @@ class SeeingModule(nn.Module):
         self.names = nn.Linear(config.out_hidden_size, words)
 
 
-class SeeingStage:
+class SeeingStage(Stage[SeeingModule]):
     """`pictures` with what is true of each; `words` are all that may be."""
 
     name = "seeing"

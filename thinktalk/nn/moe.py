@@ -35,7 +35,7 @@ class Experts(nn.Module):
         rows = order // top_k
         counts = torch.bincount(chosen.flatten(), minlength=len(self.gate_up_proj)).tolist()
         outputs = [
-            F.linear(_gated(F.linear(part, self.gate_up_proj[expert])), self.down_proj[expert])
+            feed_forward(part, self.gate_up_proj[expert], self.down_proj[expert])
             for expert, part in enumerate(x[rows].split(counts))
             if len(part)
         ]
@@ -43,9 +43,10 @@ class Experts(nn.Module):
         return torch.zeros_like(x).index_add_(0, rows, weighted)
 
 
-def _gated(gate_up: Tensor) -> Tensor:
-    gate, up = gate_up.chunk(2, dim=-1)
-    return F.silu(gate) * up
+def feed_forward(x: Tensor, gate_up: Tensor, down: Tensor) -> Tensor:
+    """One expert on its rows: x [n, width], gate_up [2 inner, width], down [width, inner] -> [n, width]."""
+    gate, up = F.linear(x, gate_up).chunk(2, dim=-1)
+    return F.linear(F.silu(gate) * up, down)
 
 
 class SparseMoe(nn.Module):

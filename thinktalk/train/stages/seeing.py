@@ -18,6 +18,7 @@ from thinktalk.models.qwen3_omni.config import VisionConfig
 from thinktalk.models.qwen3_omni.positions import Grid
 from thinktalk.models.qwen3_omni.senses import PixelLimits, look
 from thinktalk.models.qwen3_omni.vision_encoder import VisionEncoder
+from thinktalk.train.stage import Stage
 from thinktalk.train.synthesis.shown import Shown
 
 PLACES_WEIGHT = 4.0
@@ -36,7 +37,7 @@ class SeeingModule(nn.Module):
         nn.init.constant_(self.names.bias, -4.0)  # of all words, few are true at a place
 
 
-class SeeingStage:
+class SeeingStage(Stage[SeeingModule]):
     """`pictures` with what is true of each; `words` are all that may be."""
 
     name = "seeing"

@@ -16,6 +16,7 @@ from thinktalk.models.qwen3_omni.talker import Talker
 from thinktalk.train.codes import table_of
 from thinktalk.train.losses.tokens import IGNORE, next_token
 from thinktalk.train.routing import watched
+from thinktalk.train.stage import Stage
 
 MTP_WEIGHT = 1.0
 MTP_SHARE = (
@@ -40,7 +41,7 @@ class SpeakingModule(nn.Module):
         self.place = nn.Linear(talker.codec_head.in_features, tokens)
 
 
-class SpeakingStage:
+class SpeakingStage(Stage[SpeakingModule]):
     """`texts` are token ids of what is said in `codes` [quantizers, frames]; `turns` are written user turns, and
     `heard` the beginning and the end of one that was heard. `said` is the token of each frame (`alignment.py`).
 

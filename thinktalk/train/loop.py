@@ -60,7 +60,7 @@ def run(stage: Stage[Any], plan: Plan, folder: Path) -> None:
         while standing.step < plan.steps:
             for optimiser in optimisers:
                 for group in optimiser.param_groups:
-                    group["lr"] = plan.rate(standing.step)
+                    group["lr"] = group["share"] * plan.rate(standing.step)
                 optimiser.zero_grad(set_to_none=True)
             _gradients(stage, scope, plan, world, standing)
             norm = clip(stage.module.parameters(), plan.clip)

@@ -15,8 +15,8 @@ from thinktalk.train.plan import Plan
 def optimisers_for(module: nn.Module, plan: Plan) -> list[torch.optim.Optimizer]:
     """AdamW for all that learns in `module`; or Muon for the matrices of its hidden layers, and AdamW for the rest.
 
-    Muon's updates are scaled to the size of AdamW's, so both go by one rate and one decay (Moonlight, arXiv
-    2502.16982, section 2.2). Fused experts are stacks of matrices, which torch's Muon does not take.
+    Muon's updates are scaled to the size of AdamW's (Moonlight, arXiv 2502.16982, section 2.2), and then to
+    `muon_rate` of it. Each group's "share" is its part of the plan's rate. Fused experts are stacks of matrices, which torch's Muon does not take.
     """
     learning = [p for p in module.parameters() if p.requires_grad]
     hidden = set(hidden_matrices(module)) if plan.optimiser == "muon" else set()
@@ -24,10 +24,11 @@ def optimisers_for(module: nn.Module, plan: Plan) -> list[torch.optim.Optimizer]
     if matrices := [p for p in learning if p in hidden]:
         muon = _muon(spread=hasattr(matrices[0], "full_tensor"))
         decay, rate = plan.weight_decay, plan.learning_rate
-        optimisers.append(muon(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"))
+        group = {"params": matrices, "share": plan.muon_rate}
+        optimisers.append(muon([group], lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"))
     if rest := [p for p in learning if p not in hidden]:
         groups = [
-            {"params": some, "weight_decay": decay}
+            {"params": some, "weight_decay": decay, "share": 1.0}
             for decay, chosen in (
                 (plan.weight_decay, [p for p in rest if p.ndim > 1]),
                 (0.0, [p for p in rest if p.ndim <= 1]),

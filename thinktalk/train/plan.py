@@ -16,6 +16,7 @@ class Plan:
     warmup: int = 100
     cooldown: float = 0.4
     optimiser: Literal["adamw", "muon"] = "adamw"
+    muon_rate: float = 1.0  # of Muon's updates, the size beside AdamW's
     weight_decay: float = 0.01
     betas: tuple[float, float] = (0.9, 0.95)
     clip: float = 1.0

@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count, cycle
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -29,6 +29,7 @@ from recipes.nano.voices import NANO, Voice, speak, voices
 from recipes.nano.world import Exchange, exchanges, plain_sentences, sentences
 from thinktalk.contracts import UserError
 from thinktalk.rates import HEARING_RATE, SPEAKING_RATE
+from thinktalk.train.synthesis.shows import MAKERS, shows
 
 CLIPS_PER_SHARD = 400
 RATE_HZ: dict[str, int] = {
@@ -43,6 +44,7 @@ FIRST_SPEAK_HOURS = 3.0  # of speech before anything is heard: the codec's train
 
 _READ_SHARE = 0.25  # of what is heard, the share that asks nothing
 _NANO_SHARE = 0.4
+_SHOWN_SHARE = 0.15  # of what nano learns to say, the share that is of things shown
 _SPEED = (0.85, 1.2)
 _MAX_INT16 = 32767
 
@@ -115,8 +117,9 @@ def script(corpus: str, shard: int, seed: int, clips: int = CLIPS_PER_SHARD) -> 
     heard = [voice for voice in voices() if voice.heard]
     unheard = [voice for voice in voices() if not voice.heard]
     if corpus == "speak":
-        for text in islice(sentences("train", text_seed), clips):
-            yield NANO, 1.0, _read(text)
+        said, seen = sentences("train", text_seed), _shown(text_seed)
+        for _ in range(clips):
+            yield NANO, 1.0, _read(next(seen if rng.random() < _SHOWN_SHARE else said))
     elif corpus == "test_speak":
         for text in _distinct(plain_sentences("test", text_seed), 120):
             yield NANO, 1.0, _read(text)
@@ -132,6 +135,13 @@ def script(corpus: str, shard: int, seed: int, clips: int = CLIPS_PER_SHARD) -> 
                 unheard[i % 4] if corpus == "test_unheard" else NANO if i % 5 < 2 else rng.choice(heard[1:])
             )
             yield chosen, 1.0, said
+
+
+def _shown(seed: int) -> Iterator[str]:
+    """What nano says of pictures, films and sounds, without end."""
+    kinds = cycle(MAKERS)
+    for i in count():
+        yield shows(next(kinds), "train", i + 1, seed)[i].answer
 
 
 def _distinct(items: Iterator[T], count: int) -> list[T]:

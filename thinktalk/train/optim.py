@@ -16,7 +16,8 @@ def optimisers_for(module: nn.Module, plan: Plan) -> list[torch.optim.Optimizer]
     """AdamW for all that learns in `module`; or Muon for the matrices of its hidden layers, and AdamW for the rest.
 
     Muon's updates are scaled to the size of AdamW's (Moonlight, arXiv 2502.16982, section 2.2), and then to
-    `muon_rate` of it. Each group's "share" is its part of the plan's rate. Fused experts are stacks of matrices, which torch's Muon does not take.
+    `muon_rate` of it. Each group's "share" is its part of the plan's rate. Fused experts are stacks of matrices,
+    which torch's Muon does not take.
     """
     learning = [p for p in module.parameters() if p.requires_grad]
     hidden = set(hidden_matrices(module)) if plan.optimiser == "muon" else set()

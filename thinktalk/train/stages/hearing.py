@@ -19,6 +19,7 @@ from thinktalk.models.qwen3_omni.merge import merge
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.models.qwen3_omni.thinker import Thinker
 from thinktalk.rates import audio_tokens
+from thinktalk.train.disturb import disturb
 from thinktalk.train.losses.ctc import ALPHABET, ctc, spell
 from thinktalk.train.losses.tokens import IGNORE, next_token
 from thinktalk.train.routing import watched
@@ -27,7 +28,6 @@ from thinktalk.train.stage import Clip, Clips, Stage
 SLOTS = 4  # CTC slots per audio token
 CTC_WEIGHT = 0.5
 BALANCE_WEIGHT = 1e-3
-RATE = 16_000
 
 
 class Spoken(Clip, Protocol):
@@ -141,14 +141,3 @@ def turn(
     tokens = 0 if mel is None else audio_tokens(mel.shape[1])
     ids = [i for piece in user for i in (piece * tokens if piece == [audio_pad] else piece)]
     return Turn(ids, reply, mel, spelling)
-
-
-def disturb(wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The same words by a throat a little longer or shorter, nearer or farther, sooner or later, in some noise."""
-    stretch = rng.uniform(0.88, 1.12)
-    places = np.arange(0, len(wave) - 1, stretch)
-    wave = np.interp(places, np.arange(len(wave)), wave).astype(np.float32)
-    before, after = (np.zeros(int(rng.uniform(0, 0.5) * RATE), np.float32) for _ in range(2))
-    wave = np.concatenate((before, wave * rng.uniform(0.3, 1.0), after)).astype(np.float32)
-    noise = 10 ** rng.uniform(-4, -2) * rng.standard_normal(len(wave)).astype(np.float32)
-    return wave + noise

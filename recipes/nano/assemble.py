@@ -5,13 +5,14 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from recipes.nano import shape, voices
+from recipes.nano import shape
 from thinktalk.checkpoint.write import save
 from thinktalk.media.audio import save_audio
 from thinktalk.models.codec.encoder import CodecEncoder
 from thinktalk.models.qwen3_omni.chat import Processor
 from thinktalk.models.qwen3_omni.tokenizer import Tokenizer
 from thinktalk.rates import HEARING_RATE
+from thinktalk.synthesis import voices
 
 GENERATION = {
     "do_sample": False,

@@ -18,14 +18,15 @@ import torch
 import typer
 from rich.progress import track
 
-from recipes.nano import corpus, shape, world
-from recipes.nano.corpus import Corpus
+from recipes.nano import shape
 from thinktalk import Audio, Message, Omni, Sampling, Text
 from thinktalk.checkpoint.locate import locate
 from thinktalk.eval.judges import Judge, moonshine, whisper_base
 from thinktalk.eval.wer import plain_words, word_error_rate
 from thinktalk.models.codec.encoder import CodecEncoder
 from thinktalk.rates import HEARING_RATE, SPEAKING_RATE
+from thinktalk.synthesis import corpus, world
+from thinktalk.synthesis.corpus import Corpus
 
 matplotlib.use("Agg")
 from matplotlib import pyplot

@@ -4,9 +4,10 @@ from itertools import islice
 
 import numpy as np
 
-from recipes.nano import shape, world
-from recipes.nano.corpus import Clip, Corpus
+from recipes.nano import shape
 from thinktalk.models.qwen3_omni.tokenizer import Tokenizer
+from thinktalk.synthesis import world
+from thinktalk.synthesis.corpus import Clip, Corpus
 from thinktalk.train.stages.hearing import Spoken, Turn, turn
 
 WRITTEN = 0.12  # of the questions, the share that comes in writing

@@ -5,7 +5,6 @@ from itertools import islice
 import torch
 from torch import nn
 
-from recipes.nano import world
 from thinktalk.models.codec.encoder import CodecConfig
 from thinktalk.models.qwen3_omni.chat import set_token_ids
 from thinktalk.models.qwen3_omni.code2wav import ConvNeXt
@@ -25,6 +24,7 @@ from thinktalk.models.qwen3_omni.senses import PixelLimits
 from thinktalk.models.qwen3_omni.tokenizer import Tokenizer
 from thinktalk.nn.moe import Experts
 from thinktalk.nn.norm import LayerScale
+from thinktalk.synthesis import world
 
 VOICE = "heart"
 CODEBOOKS, CODES = 8, 256

@@ -18,10 +18,11 @@ from typing import Annotated
 import torch
 import typer
 
-from recipes.nano import assemble, corpus, shape, world
-from recipes.nano.corpus import Corpus
+from recipes.nano import assemble, shape
 from recipes.nano.script import Lessons, Script
 from thinktalk.models.qwen3_omni.tokenizer import Tokenizer
+from thinktalk.synthesis import corpus, world
+from thinktalk.synthesis.corpus import Corpus
 from thinktalk.train.alignment import said_of
 from thinktalk.train.codes import codes_of
 from thinktalk.train.loop import Plan, run

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from recipes.nano import shape, world
+from recipes.nano import shape
 from recipes.nano.script import Script
 from thinktalk.models.codec.encoder import CodecConfig, CodecEncoder
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.models.qwen3_omni.tokenizer import Tokenizer
 from thinktalk.rates import FRAME_SAMPLES
+from thinktalk.synthesis import world
 from thinktalk.train.codes import table_of
 from thinktalk.train.stages.codec import CodecStage
 from thinktalk.train.stages.hearing import HearingStage
@@ -93,16 +94,17 @@ def test_untrained_it_knows_nothing(speaking: SpeakingStage):
 
 
 def test_shifted_codes_and_the_wrong_text_cost_more(speaking: SpeakingStage, monkeypatch: pytest.MonkeyPatch):
+    # Two clips could be told apart by their past alone: it is hidden, so that the text must be read.
+    monkeypatch.setattr("thinktalk.train.stages.speaking.forgotten", lambda frames, _: torch.ones(frames) > 0)
     fit(speaking, 70)
     texts, codes = speaking.texts, speaking.codes
-    monkeypatch.setattr("thinktalk.train.stages.speaking.FORGETFUL", 0.0)
     monkeypatch.setattr("thinktalk.train.stages.speaking.MISTAKES", (0.0, 0.0))
 
     def first(texts: list, codes: list) -> float:
         return speaking.distance(texts, codes, speaking.said, np.random.default_rng(0))[1]["first"]
 
     right = first(texts, codes)
-    assert right < 1.0
+    assert right < 1.5
     assert first(texts, [one.roll(1, dims=1) for one in codes]) > 2 * right
     assert first(texts[::-1], codes) > 2 * right
 

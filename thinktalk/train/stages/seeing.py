@@ -18,8 +18,8 @@ from thinktalk.models.qwen3_omni.config import VisionConfig
 from thinktalk.models.qwen3_omni.positions import Grid
 from thinktalk.models.qwen3_omni.senses import PixelLimits, look
 from thinktalk.models.qwen3_omni.vision_encoder import VisionEncoder
+from thinktalk.synthesis.shown import Shown
 from thinktalk.train.stage import Stage
-from thinktalk.train.synthesis.shown import Shown
 
 PLACES_WEIGHT = 4.0
 FILLED = 0.2  # of a token's cell: what fills less is not said of it

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from thinktalk.train.synthesis.shown import Place, Shown, Split, a, split_of
+from thinktalk.synthesis.shown import Place, Shown, Split, a, split_of
 
 SIZE = 64  # pixels to a side
 SCALE = 2  # drawn this much larger and then reduced, for smooth edges
@@ -44,6 +44,7 @@ def picture(split: Split, rng: random.Random) -> Shown:
 
 
 def one(rng: random.Random, split: Split) -> Shown | None:
+    """One shape: what, which colour, which shape."""
     colour, shape = rng.choice(list(COLOURS)), rng.choice(SHAPES)
     # Of a colour and a shape both are met in training, the two together only on one side of the split.
     if split_of("one", colour, shape) != split:
@@ -62,6 +63,7 @@ def one(rng: random.Random, split: Split) -> Shown | None:
 
 
 def count(rng: random.Random, split: Split) -> Shown | None:
+    """One to six alike: how many."""
     number, colour, shape = rng.randint(1, 6), rng.choice(list(COLOURS)), rng.choice(SHAPES)
     if split_of("count", number, colour, shape) != split:
         return None
@@ -79,6 +81,7 @@ def count(rng: random.Random, split: Split) -> Shown | None:
 
 
 def beside(rng: random.Random, split: Split) -> Shown | None:
+    """Two shapes: which is where."""
     (one_colour, other_colour), (one_shape, other_shape) = rng.sample(list(COLOURS), 2), rng.sample(SHAPES, 2)
     if split_of("beside", one_colour, one_shape, other_colour, other_shape) != split:
         return None
@@ -99,6 +102,7 @@ def beside(rng: random.Random, split: Split) -> Shown | None:
 
 
 def digit(rng: random.Random, split: Split) -> Shown | None:
+    """A digit."""
     number, colour = rng.randrange(10), rng.choice(list(COLOURS))
     if split_of("digit", number, colour) != split:
         return None
@@ -108,6 +112,7 @@ def digit(rng: random.Random, split: Split) -> Shown | None:
 
 
 def word(rng: random.Random, split: Split) -> Shown | None:
+    """A short word."""
     text, colour = rng.choice(WORDS), rng.choice(list(COLOURS))
     if split_of("word", text, colour) != split:
         return None
@@ -127,6 +132,7 @@ def _boxes(things: list[tuple]) -> tuple[Place, ...]:
 
 
 def plural(shape: str) -> str:
+    """The name of several."""
     return shape + ("es" if shape == "cross" else "s")
 
 
@@ -168,6 +174,7 @@ def written(text: str, colour: str, size: int, rng: random.Random) -> tuple[Pixe
 
 
 def grainy(sheet: Image.Image, rng: random.Random, noise: float) -> Pixels:
+    """The drawing at its size [SIZE, SIZE, 3], with grain of up to `noise` levels."""
     pixels = np.asarray(sheet.resize((SIZE, SIZE), Image.Resampling.BOX), np.float32)
     grain = np.random.default_rng(rng.getrandbits(64)).standard_normal(pixels.shape, np.float32)
     return (pixels + noise * rng.random() * grain).clip(0, 255).astype(np.uint8)

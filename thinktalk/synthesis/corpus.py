@@ -1,6 +1,6 @@
 """Synthesise the speech nano learns from, and read it back.
 
-    python -m recipes.nano.corpus --out DIR [--speak-hours 12] [--hear-hours 18] [--workers 2] [--seed 0]
+    python -m thinktalk.synthesis.corpus --out DIR [--speak-hours 12] [--hear-hours 18] [--workers 2] [--seed 0]
 
 `DIR/<corpus>/<i>.i16` holds the samples of some 400 clips end to end, `<i>.jsonl` one line about each.
 A shard depends on (seed, corpus, i) alone and its index appears last, so a stopped run goes on where it
@@ -25,11 +25,11 @@ import numpy as np
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from recipes.nano.voices import NANO, Voice, speak, voices
-from recipes.nano.world import Exchange, exchanges, plain_sentences, sentences
 from thinktalk.contracts import UserError
 from thinktalk.rates import HEARING_RATE, SPEAKING_RATE
-from thinktalk.train.synthesis.shows import MAKERS, shows
+from thinktalk.synthesis.shows import MAKERS, shows
+from thinktalk.synthesis.voices import NANO, Voice, speak, voices
+from thinktalk.synthesis.world import Exchange, exchanges, plain_sentences, sentences
 
 CLIPS_PER_SHARD = 400
 RATE_HZ: dict[str, int] = {
@@ -75,7 +75,7 @@ class Corpus:
             self._shards.append(np.memmap(index.with_suffix(".i16"), np.int16, "r"))
         if not self._clips:
             raise UserError(
-                f"no speech in {directory}: run python -m recipes.nano.corpus --out {directory.parent}"
+                f"no speech in {directory}: run python -m thinktalk.synthesis.corpus --out {directory.parent}"
             )
 
     def __len__(self) -> int:

@@ -5,11 +5,11 @@ import random
 import numpy as np
 import pytest
 
-from thinktalk.train.synthesis.films import FRAMES, moment
-from thinktalk.train.synthesis.pictures import COLOURS, NUMBERS, SHAPES, WORDS, picture
-from thinktalk.train.synthesis.shown import FPS, Shown
-from thinktalk.train.synthesis.shows import MAKERS, asked, shows
-from thinktalk.train.synthesis.sounds import EVENTS, RATE
+from thinktalk.synthesis.films import FRAMES, moment
+from thinktalk.synthesis.pictures import COLOURS, NUMBERS, SHAPES, WORDS, picture
+from thinktalk.synthesis.shown import FPS, Shown
+from thinktalk.synthesis.shows import MAKERS, asked, shows
+from thinktalk.synthesis.sounds import EVENTS, RATE
 
 NAMES = {*COLOURS, *SHAPES, *NUMBERS, *WORDS, *EVENTS, "left", "right", "up", "down"}
 

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from recipes.nano.grammar import CAPITALS, DAYS, GRAMMAR, MONTHS, normalise, number, rows
-from recipes.nano.grammar import sentence as any_sentence
+from thinktalk.synthesis.grammar import CAPITALS, DAYS, GRAMMAR, MONTHS, normalise, number, rows
+from thinktalk.synthesis.grammar import sentence as any_sentence
 
 Kind = Literal["repeat", "sum", "fact", "day", "hello", "read"]  # "read" is plain speech, it asks nothing
 Split = Literal["train", "test"]

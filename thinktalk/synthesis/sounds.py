@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.signal import butter, lfilter, sosfilt
 
-from thinktalk.train.synthesis.pictures import NUMBERS
-from thinktalk.train.synthesis.shown import Shown, Split, a, split_of
+from thinktalk.synthesis.pictures import NUMBERS
+from thinktalk.synthesis.shown import Shown, Split, a, split_of
 
 RATE = 16_000
 Wave = np.ndarray

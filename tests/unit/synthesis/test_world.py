@@ -5,7 +5,7 @@ from itertools import islice
 
 import pytest
 
-from recipes.nano.world import (
+from thinktalk.synthesis.world import (
     Exchange,
     exchanges,
     is_held_out,

@@ -4,11 +4,11 @@ import random
 from collections.abc import Callable
 
 from thinktalk.contracts import Audio, Image, Message, Part, Text, Video
-from thinktalk.train.synthesis.films import film, moment
-from thinktalk.train.synthesis.made import Made
-from thinktalk.train.synthesis.pictures import picture
-from thinktalk.train.synthesis.shown import FPS, Shown, Split
-from thinktalk.train.synthesis.sounds import sound
+from thinktalk.synthesis.films import film, moment
+from thinktalk.synthesis.made import Made
+from thinktalk.synthesis.pictures import picture
+from thinktalk.synthesis.shown import FPS, Shown, Split
+from thinktalk.synthesis.sounds import sound
 
 MAKERS: dict[str, Callable[[Split, random.Random], Shown]] = {
     "picture": picture,

@@ -4,9 +4,9 @@ import random
 
 import numpy as np
 
-from thinktalk.train.synthesis.pictures import COLOURS, SHAPES, backdrop, shapes
-from thinktalk.train.synthesis.shown import FPS, Shown, Split, a, split_of
-from thinktalk.train.synthesis.sounds import RATE, beep, hum
+from thinktalk.synthesis.pictures import COLOURS, SHAPES, backdrop, shapes
+from thinktalk.synthesis.shown import FPS, Shown, Split, a, split_of
+from thinktalk.synthesis.sounds import RATE, beep, hum
 
 FRAMES = 8
 SECONDS = FRAMES / FPS

@@ -42,7 +42,7 @@ nano: $(VENV)/train ## train nano from nothing: its world, its voices, every par
 	@$(BIN)/python -m recipes.nano.train
 
 nano-report: $(VENV)/eval ## measure nano with two independent judges
-	@$(BIN)/python -m recipes.nano.report
+	@$(BIN)/thinktalk eval nano --page docs/nano.md
 
 clean: ## remove the environment and what was built
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache reply.wav

@@ -4,7 +4,7 @@ from itertools import islice
 
 import numpy as np
 
-from recipes.nano import shape
+from thinktalk.eval.task import TRANSCRIBE
 from thinktalk.models.qwen3_omni.tokenizer import Tokenizer
 from thinktalk.synthesis import world
 from thinktalk.synthesis.corpus import Clip, Corpus
@@ -27,7 +27,7 @@ class Script:
         self.audio_start, self.audio_end = [mark("<|audio_start|>")], [mark("<|audio_end|>")]
         self.audio_pad = mark("<|audio_pad|>")
         self.stop = [mark("<|im_end|>")]
-        self.transcribe = tokenizer.encode(shape.TRANSCRIBE)
+        self.transcribe = tokenizer.encode(TRANSCRIBE)
 
     @property
     def heard(self) -> tuple[list[int], list[int]]:

@@ -5,6 +5,7 @@ from itertools import islice
 import torch
 from torch import nn
 
+from thinktalk.eval.task import TRANSCRIBE
 from thinktalk.models.codec.encoder import CodecConfig
 from thinktalk.models.qwen3_omni.chat import set_token_ids
 from thinktalk.models.qwen3_omni.code2wav import ConvNeXt
@@ -30,7 +31,6 @@ VOICE = "heart"
 CODEBOOKS, CODES = 8, 256
 WIDTH, TALKER_WIDTH = 128, 160
 HEAD, SECTION = 32, [6, 5, 5]  # head width; how many of its frequencies turn with time, height, width
-TRANSCRIBE = "Transcribe the English audio into text."
 PIXELS = 64 * 64  # of a picture, and of each frame of a film: 16 tokens
 LIMITS = PixelLimits(image=(PIXELS // 2, PIXELS), video=(PIXELS // 2, PIXELS))
 CODEC = CodecConfig(quantizers=CODEBOOKS, codebook_size=CODES)

@@ -26,10 +26,18 @@ LATE_IMPORTS = {
     ("thinktalk/eval/judges.py", "faster_whisper"): "only the extra `eval` brings it",
     ("thinktalk/checkpoint/locate.py", "huggingface_hub"): "only the extra `hub` brings it",
     ("thinktalk/cli/main.py", "thinktalk.contracts"): "brings in torch, too slow for `thinktalk --help`",
+    ("thinktalk/train/display.py", "torch.utils.tensorboard"): "only the extra `train` brings tensorboard",
+    ("thinktalk/train/loop.py", "thinktalk.parallel"): "brings in FSDP, which one process does without",
+    ("thinktalk/train/optim.py", "thinktalk.parallel"): "brings in FSDP, which one process does without",
+    ("thinktalk/train/saving.py", "thinktalk.parallel"): "brings in FSDP, which one process does without",
     ("thinktalk/synthesis/voices.py", "hibari"): "only the extra `train` brings it",
 }
 # What an extra brings, and the room that is of no use without it and so may import it at the top.
-EXTRA_ROOMS = {"jiwer": ("thinktalk/eval/",), "scipy": ("thinktalk/synthesis/", "thinktalk/train/")}
+EXTRA_ROOMS = {
+    "jiwer": ("thinktalk/eval/",),
+    "matplotlib": ("thinktalk/eval/",),
+    "scipy": ("thinktalk/synthesis/", "thinktalk/train/"),
+}
 IMPORT_NAMES = {"pillow": "PIL"}
 
 

@@ -9,6 +9,7 @@ import torch
 
 from recipes.nano import shape
 from recipes.nano.script import Script
+from thinktalk.eval.task import TRANSCRIBE
 from thinktalk.models.codec.encoder import CodecConfig, CodecEncoder
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.models.qwen3_omni.tokenizer import Tokenizer
@@ -32,7 +33,7 @@ class Clip:
 def tokenizer() -> Tokenizer:
     exchanges = world.exchanges("train", 0)
     texts = [text for _ in range(300) for e in [next(exchanges)] for text in (e.question, e.answer)]
-    return Tokenizer.train([shape.TRANSCRIBE, *texts], vocab_size=400)
+    return Tokenizer.train([TRANSCRIBE, *texts], vocab_size=400)
 
 
 @pytest.fixture

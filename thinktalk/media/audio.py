@@ -116,7 +116,7 @@ def _resampled(blocks: Iterator[tuple[np.ndarray, int]], rate: int, name: str) -
 def _blocks(file: BinaryIO, name: str) -> Iterator[tuple[np.ndarray, int]]:
     """Decode to (float32 [samples, channels], rate), by whichever library knows the format."""
     try:
-        sound = soundfile.SoundFile(file)
+        sound = _Forward(file)
     except DECODER_ERRORS:
         return _ffmpeg_blocks(file, name)
     if sound.frames == 0:  # perhaps a WAV whose recorder never filled in its length: FFmpeg reads to the end
@@ -135,6 +135,17 @@ def _soundfile_blocks(sound: soundfile.SoundFile, name: str) -> Iterator[tuple[n
             yield block, sound.samplerate
             samples += len(block)
     check_whole(name, samples / sound.samplerate, sound.frames / sound.samplerate)
+
+
+class _Forward(soundfile.SoundFile):
+    """A sound that is read from front to back.
+
+    After each read soundfile seeks to where it is already; an MP3 decoder loses its state by that, and so some
+    60 ms of sound.
+    """
+
+    def seekable(self) -> bool:
+        return False
 
 
 def _ffmpeg_blocks(file: BinaryIO, name: str) -> Iterator[tuple[np.ndarray, int]]:

@@ -24,6 +24,7 @@ COMMANDS = {
     "transcribe": "Write down what is said in a recording.",
     "say": "Speak a text into a sound file.",
     "describe": "Describe a picture, a video or a sound.",
+    "data": "Check what a model is to learn from.",
     "info": "Show what is in a checkpoint and the memory it needs.",
 }
 

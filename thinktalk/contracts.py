@@ -16,6 +16,7 @@ class UserError(Exception):
 # --------------------------------------------------------------------------- what a person says
 
 Source = str | Path | bytes
+Span = tuple[float, float | None]  # a part of a recording: its first and its last second; None: to the end
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,11 @@ class Text:
 
 @dataclass(frozen=True)
 class Audio:
-    """Sound to be heard: a file, its bytes, or mono samples in [-1, 1] with their rate in Hz."""
+    """Sound to be heard: a file, its bytes, or mono samples in [-1, 1] with their rate in Hz; or a `span` of it."""
 
     source: Source | np.ndarray
     rate: int = 16_000
+    span: Span | None = None
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Image:
 
 @dataclass(frozen=True)
 class Video:
-    """A video file or its bytes, watched at `fps` frames a second, with its sound if `with_audio`.
+    """A video file or its bytes, or a `span` of it, watched at `fps` frames a second, with its sound if `with_audio`.
 
     Or frames that have been sampled at `fps`, uint8 [n, height, width, 3], with their `sound`, mono at 16 kHz.
     """
@@ -49,6 +51,7 @@ class Video:
     fps: float = 2.0
     with_audio: bool = True
     sound: np.ndarray | None = None
+    span: Span | None = None
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ wav, flac, mp3, ogg and opus are read by libsndfile, everything else (m4a, mp4, 
 
 import os
 import re
+import sys
 import uuid
 from collections.abc import Iterator
 from itertools import chain
@@ -17,7 +18,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from thinktalk.contracts import UserError
+from thinktalk.contracts import Span, UserError
 from thinktalk.media.source import (
     CUT_SHORT,
     DECODER_ERRORS,
@@ -32,6 +33,8 @@ from thinktalk.rates import HEARING_RATE
 
 BLOCK = 65_536  # samples read or written at once
 RATES = range(1_000, 768_001)  # beyond these a small file would resample to an enormous one
+WHOLE: Span = (0.0, None)
+PREROLL = 0.5  # seconds decoded before a span: lossy codings carry state from frame to frame
 LOUDEST = 2.0**31  # louder than 32-bit integers taken as floats: garbage, which would overflow in the mel
 UNKNOWN_LENGTH = 0x7FFF_0000  # writers into pipes put about this much, or more, where a WAV's length belongs
 
@@ -62,16 +65,16 @@ class Resampler:
         return chunk if self._stream is None else self._stream.resample_chunk(chunk, last=last)
 
 
-def load_audio(source: Source, rate: int = HEARING_RATE) -> np.ndarray:
-    """Decode a whole file to mono float32 [samples] at `rate` Hz; channels are averaged.
+def load_audio(source: Source, rate: int = HEARING_RATE, span: Span | None = None) -> np.ndarray:
+    """Decode a file, or a span of it, to mono float32 [samples] at `rate` Hz; channels are averaged.
 
     Raises UserError, naming the file, where there is no sound in it that can be read to its end.
     """
-    return np.concatenate(list(stream_audio(source, rate)))
+    return np.concatenate(list(stream_audio(source, rate, span=span)))
 
 
 def stream_audio(
-    source: Source, rate: int = HEARING_RATE, seconds_per_chunk: float = 30.0
+    source: Source, rate: int = HEARING_RATE, seconds_per_chunk: float = 30.0, span: Span | None = None
 ) -> Iterator[np.ndarray]:
     """`load_audio` in pieces of `seconds_per_chunk` (the last is shorter), never holding more than about one.
 
@@ -82,7 +85,7 @@ def stream_audio(
         raise ValueError(f"a chunk of {seconds_per_chunk} s at {rate} Hz holds no sample")
     with open_source(source) as (file, name):
         waiting, held, empty = [], 0, True
-        for piece in _resampled(_blocks(file, name), rate, name):
+        for piece in _resampled(_blocks(file, name, span or WHOLE), rate, name):
             waiting.append(piece)
             held += len(piece)
             if held >= size:
@@ -113,45 +116,79 @@ def _resampled(blocks: Iterator[tuple[np.ndarray, int]], rate: int, name: str) -
     yield resample(np.zeros(0, np.float32), last=True)
 
 
-def _blocks(file: BinaryIO, name: str) -> Iterator[tuple[np.ndarray, int]]:
+def _blocks(file: BinaryIO, name: str, span: Span) -> Iterator[tuple[np.ndarray, int]]:
     """Decode to (float32 [samples, channels], rate), by whichever library knows the format."""
     try:
-        sound = soundfile.SoundFile(file)
+        sound = _Forward(file)
     except DECODER_ERRORS:
-        return _ffmpeg_blocks(file, name)
+        return _ffmpeg_blocks(file, name, span)
     if sound.frames == 0:  # perhaps a WAV whose recorder never filled in its length: FFmpeg reads to the end
-        return _ffmpeg_blocks(file, name)
-    return _soundfile_blocks(sound, name)
+        return _ffmpeg_blocks(file, name, span)
+    return _soundfile_blocks(sound, name, span)
 
 
-def _soundfile_blocks(sound: soundfile.SoundFile, name: str) -> Iterator[tuple[np.ndarray, int]]:
+def _soundfile_blocks(sound: soundfile.SoundFile, name: str, span: Span) -> Iterator[tuple[np.ndarray, int]]:
     # libsndfile lowers a WAV's stated length to what is there, and says so in its log alone.
     stated = re.search(r"^data +: (\d+) \(should be (\d+)\)", sound.extra_info, re.MULTILINE)
     if stated and int(stated[2]) < int(stated[1]) - 1 and int(stated[1]) < UNKNOWN_LENGTH:
         raise UserError(f"{name}: {CUT_SHORT} ({stated[2]} of {stated[1]} bytes); send the whole file again")
-    samples = 0
+    samples, end = _samples(span, sound.samplerate)
     with sound, decoding(name, CUT_SHORT):
-        while len(block := sound.read(BLOCK, dtype="float32", always_2d=True)):
+        before = min(samples, round(PREROLL * sound.samplerate))
+        sound.seek(min(samples - before, sound.frames))
+        sound.read(before)
+        while len(block := sound.read(max(0, min(BLOCK, end - samples)), dtype="float32", always_2d=True)):
             yield block, sound.samplerate
             samples += len(block)
-    check_whole(name, samples / sound.samplerate, sound.frames / sound.samplerate)
+    check_whole(name, samples / sound.samplerate, min(end, sound.frames) / sound.samplerate)
 
 
-def _ffmpeg_blocks(file: BinaryIO, name: str) -> Iterator[tuple[np.ndarray, int]]:
+class _Forward(soundfile.SoundFile):
+    """A sound that is read from front to back.
+
+    After each read soundfile seeks to where it is already; an MP3 decoder loses its state by that, and so some
+    60 ms of sound.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
+def _samples(span: Span, rate: int) -> tuple[int, int]:
+    """The first sample of a span, and the one after its last."""
+    start, end = span
+    return round(start * rate), sys.maxsize if end is None else round(end * rate)
+
+
+def _ffmpeg_blocks(file: BinaryIO, name: str, span: Span) -> Iterator[tuple[np.ndarray, int]]:
+    start, _ = span
     with open_container(file, name) as container:
         if not container.streams.audio:
             raise UserError(f"{name}: has no sound in it; give a file with an audio track")
         stream = container.streams.audio[0]
         if stream.codec_context is None:
             raise UserError(f"{name}: has sound in a coding that cannot be read; convert it to WAV")
-        planar = None
+        # What lies before second 0 is a coder's own beginning, and never comes out of its decoder.
+        origin = max(0.0, float((stream.start_time or 0) * (stream.time_base or 0)))
+        if start > PREROLL:
+            with decoding(name, CUT_SHORT):
+                container.seek(round((origin + start - PREROLL) * av.time_base))
+        planar, at = None, None
         for packet in packets(container, stream, name):
             with decoding(name, CUT_SHORT):
                 for frame in packet.decode():
                     assert isinstance(frame, av.AudioFrame)
-                    planar = planar or av.AudioResampler(format="fltp", rate=frame.sample_rate)
+                    rate = frame.sample_rate
+                    planar = planar or av.AudioResampler(format="fltp", rate=rate)
+                    if at is None:  # the first sample that was decoded; the others follow it without a gap
+                        at = round(((frame.time or 0.0) - origin) * rate) if start > PREROLL else 0
+                    first, last = _samples(span, rate)
                     for converted in planar.resample(frame):
-                        yield converted.to_ndarray().T, frame.sample_rate
+                        block = converted.to_ndarray().T
+                        yield block[max(0, first - at) : max(0, last - at)], rate
+                        at += len(block)
+                    if at >= last:
+                        return
 
 
 # --------------------------------------------------------------------------- writing

@@ -11,7 +11,7 @@ import av.container
 import numpy as np
 from av.stream import Disposition
 
-from thinktalk.contracts import UserError
+from thinktalk.contracts import Span, UserError
 from thinktalk.media.audio import load_audio
 from thinktalk.media.image import check_size, resize, smart_resize
 from thinktalk.media.source import CUT_SHORT, Source, decoding, open_container, open_source, packets
@@ -40,13 +40,15 @@ def load_video(
     fps: float = 2.0,
     max_frames: int = MAX_FRAMES,
     with_audio: bool = True,
+    span: Span | None = None,
     *,
     min_pixels: int = MIN_PIXELS,
     max_pixels: int = MAX_PIXELS,
     total_pixels: int = TOTAL_PIXELS,
     factor: int = 32,
 ) -> Video:
-    """Sample a video evenly at about `fps` frames a second, upright, in the size that `frame_size` allows.
+    """Sample a video, or a span of it, evenly at about `fps` frames a second, upright, in the size that
+    `frame_size` allows.
 
     The number of frames is even; `Video.fps` is the rate that this rounding left, which time ids must use.
     Only the sampled frames are ever held. `audio` is None without an audio track or without `with_audio`.
@@ -63,12 +65,26 @@ def load_video(
             total_pixels=total_pixels,
             factor=factor,
         )
-        frames, decoded = _sample(file, name, sample_indices(count, rate, fps, max_frames), size)
-        if decoded != count:  # packets that are not shown; now the number that is shown is known
-            count = decoded
-            frames, _ = _sample(file, name, sample_indices(count, rate, fps, max_frames), size)
-        audio = load_audio(file) if with_audio and has_audio else None
-    return Video(frames, len(frames) * rate / count, audio)
+        first, last = _frames(span, count, rate, name)
+        indices = first + sample_indices(last - first, rate, fps, max_frames)
+        frames, decoded = _sample(file, name, indices, size, stop=last < count)
+        if decoded not in (last, count):  # packets that are not shown; now the number that is shown is known
+            first, last = _frames(span, decoded, rate, name)
+            indices = first + sample_indices(last - first, rate, fps, max_frames)
+            frames, _ = _sample(file, name, indices, size)
+        audio = load_audio(file, span=span) if with_audio and has_audio else None
+    return Video(frames, len(frames) * rate / (last - first), audio)
+
+
+def _frames(span: Span | None, count: int, rate: float, name: str) -> tuple[int, int]:
+    """The first frame of a span, and the one after its last."""
+    start, end = span or (0.0, None)
+    first, last = round(start * rate), count if end is None else min(count, round(end * rate))
+    if first >= last:
+        raise UserError(
+            f"{name}: has no frames from second {start:g} to {end or count / rate:g}; mend the span"
+        )
+    return first, last
 
 
 def sample_indices(count: int, rate: float, fps: float, max_frames: int = MAX_FRAMES) -> np.ndarray:
@@ -126,9 +142,16 @@ def _scan(file: BinaryIO, name: str) -> tuple[int, float, bool]:
 
 
 def _sample(
-    file: BinaryIO, name: str, indices: np.ndarray, size: Callable[[int, int, int], tuple[int, int]]
+    file: BinaryIO,
+    name: str,
+    indices: np.ndarray,
+    size: Callable[[int, int, int], tuple[int, int]],
+    stop: bool = False,
 ) -> tuple[np.ndarray, int]:
-    """Frames [n, h, w, 3] at sorted `indices`, and how many frames there were in all, in one pass."""
+    """Frames [n, h, w, 3] at sorted `indices`, and how many frames there were in all, in one pass.
+
+    `stop`: look no further than the last of them.
+    """
     sampled = None
     count = slot = 0
     for frame in _decoded(file, name):
@@ -141,6 +164,8 @@ def _sample(
             sampled[slot] = resize(np.ascontiguousarray(pixels), height, width)
             slot += 1
         count += 1
+        if stop and slot == len(indices):
+            break
     if sampled is None:
         raise UserError(f"{name}: {CUT_SHORT} (no frame can be decoded); give another video")
     return sampled, count

@@ -43,6 +43,15 @@ def test_what_is_saved_is_loaded_again(tmp_path, suffix, tone):
     assert os.listdir(tmp_path) == [path.name]
 
 
+@pytest.mark.parametrize("suffix", ["mp3", "ogg"])
+def test_long_files_have_no_gaps(tmp_path, suffix, tone):
+    wave = tone(44_100, 6.0)  # several blocks
+    save_audio(tmp_path / f"a.{suffix}", wave, 44_100)
+    heard = load_audio(tmp_path / f"a.{suffix}", 44_100)
+    middle = slice(4_410, -4_410)
+    assert np.abs(heard[: len(wave)] - wave)[middle].max() < 0.02
+
+
 @pytest.mark.parametrize(
     ("name", "codec", "rate"),
     [

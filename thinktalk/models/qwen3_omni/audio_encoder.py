@@ -77,26 +77,39 @@ class AudioEncoder(nn.Module):
         self.proj1 = nn.Linear(config.d_model, config.d_model)
         self.proj2 = nn.Linear(config.d_model, config.output_dim)
 
-    def forward(self, mels: Sequence[Tensor], continued: bool = False) -> list[Tensor]:
+    def forward(
+        self, mels: Sequence[Tensor], continued: bool = False, groups: Sequence[int] | None = None
+    ) -> list[Tensor]:
         """mels [bins, frames] each -> features [tokens, output_dim] each.
 
         A chunk shorter than a second is padded to one if any chunk beside it is full, and so is the tail of
         audio whose beginning was encoded before (`continued`). The padding leaks into its last token; this
-        is what the released model has learnt.
+        is what the released model has learnt. `groups` says how many mels belong together where several
+        conversations are encoded at once: only those are beside each other.
         """
-        chunk = self.chunk if continued else min(self.chunk, max(mel.shape[1] for mel in mels))
-        windows = [window for mel in mels for window in mel.split(self.window, dim=1)]
+        lengths = []  # to which each mel's chunks are padded
+        for count in groups or [len(mels)]:
+            beside = [mel.shape[1] for mel in mels[len(lengths) : len(lengths) + count]]
+            lengths += [self.chunk if continued else min(self.chunk, max(beside))] * count
+        windows = [
+            (window, length)
+            for mel, length in zip(mels, lengths, strict=True)
+            for window in mel.split(self.window, dim=1)
+        ]
         encoded = []
         for first in range(0, len(windows), WINDOWS_AT_ONCE):
-            encoded += self._encode(windows[first : first + WINDOWS_AT_ONCE], chunk)
+            encoded += self._encode(windows[first : first + WINDOWS_AT_ONCE])
         per_mel = [-(-mel.shape[1] // self.window) for mel in mels]
         ends = torch.tensor(per_mel).cumsum(0).tolist()
         return [torch.cat(encoded[end - count : end]) for count, end in zip(per_mel, ends, strict=True)]
 
-    def _encode(self, windows: list[Tensor], chunk: int) -> list[Tensor]:
-        """Windows [bins, up to 800] -> features of each."""
-        x = self._convolve([part for window in windows for part in window.split(self.chunk, dim=1)], chunk)
-        counts = [audio_tokens(window.shape[1]) for window in windows]
+    def _encode(self, windows: list[tuple[Tensor, int]]) -> list[Tensor]:
+        """Windows [bins, up to 800], each with its length of chunks -> features of each."""
+        chunks = [(part, length) for window, length in windows for part in window.split(self.chunk, dim=1)]
+        alike = {length: [part for part, own in chunks if own == length] for _, length in windows}
+        tokens = {length: iter(self._convolve(parts, length)) for length, parts in alike.items()}
+        x = torch.cat([next(tokens[length]) for _, length in chunks])
+        counts = [audio_tokens(window.shape[1]) for window, _ in windows]
         x = nn.utils.rnn.pad_sequence(list(x.split(counts)), batch_first=True)  # [windows, tokens, width]
         mask = None
         if min(counts) < max(counts):
@@ -107,17 +120,15 @@ class AudioEncoder(nn.Module):
         x = self.proj2(F.gelu(self.proj1(self.ln_post(x))))
         return [window[:count] for window, count in zip(x, counts, strict=True)]
 
-    def _convolve(self, chunks: list[Tensor], length: int) -> Tensor:
-        """Chunks [bins, up to `length`] -> their tokens in one row [tokens, width], positions restarting."""
+    def _convolve(self, chunks: list[Tensor], length: int) -> list[Tensor]:
+        """Chunks [bins, up to `length`] -> the tokens [n, width] of each, positions restarting."""
         x = torch.stack([F.pad(part, (0, length - part.shape[1])) for part in chunks]).unsqueeze(1)
         x = x.to(self.conv_out.weight.dtype)
         for conv in (self.conv2d1, self.conv2d2, self.conv2d3):
             x = F.gelu(conv(x))
         x = self.conv_out(x.permute(0, 3, 1, 2).flatten(2))  # [chunks, tokens, width]
         x = x + sinusoids(x.shape[1], self.width, x.device).to(x.dtype)
-        counts = torch.tensor([audio_tokens(part.shape[1]) for part in chunks])
-        present = torch.arange(x.shape[1])[None] < counts[:, None]
-        return x[present.to(x.device)]
+        return [row[: audio_tokens(part.shape[1])] for row, part in zip(x, chunks, strict=True)]
 
 
 def sinusoids(length: int, width: int, device: torch.device) -> Tensor:

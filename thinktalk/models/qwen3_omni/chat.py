@@ -236,16 +236,23 @@ class Processor:
         thinking: bool | None = None,
         generation_prompt: bool = True,
     ) -> Prompt:
-        """Ids [length] with every placeholder expanded, and the media behind them; see `render`.
+        """Ids [length] with every placeholder expanded, and the media behind them; see `render` and `encode`.
 
-        A video with sound gives a video and an audio feature, whose tokens are mixed by time. Raises
-        UserError where a message is malformed or a file cannot be read.
+        Raises UserError where a message is malformed or a file cannot be read.
+        """
+        return self.encode(render(messages, tools, thinking, generation_prompt))
+
+    def encode(self, segments: Sequence[Segment]) -> Prompt:
+        """What `render` gave, or a part of it, as ids [length] and the media behind them.
+
+        A video with sound gives a video and an audio feature, whose tokens are mixed by time. Raises UserError
+        where a file cannot be read.
         """
         thinker = self.config.thinker_config
         vision = thinker.vision_config
         prompt = Prompt(torch.empty(0, dtype=torch.long))
         ids: list[int] = []
-        for segment in render(messages, tools, thinking, generation_prompt):
+        for segment in segments:
             if isinstance(segment, str):
                 ids += self.tokenizer.encode(segment)
             elif isinstance(segment, Marker):

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from thinktalk.contracts import Audio, Features, Heard, Image, UserError, Video
+from thinktalk.contracts import Audio, Features, Heard, Image, Span, UserError, Video
 from thinktalk.features.mel import MelState, StreamingMel, compress
 from thinktalk.features.patches import IMAGE_MAX_PIXELS, IMAGE_MIN_PIXELS, image_patches, video_patches
 from thinktalk.media import video as film
@@ -77,8 +77,8 @@ def hear(part: Audio | Heard) -> Features:
             raise UserError(f"encoded sound is [tokens, width]; got {list(part.features.shape)}")
         return Features("audio", encoded=part.features, tokens=len(part.features))
     if isinstance(part.source, np.ndarray):
-        return _audio(_pieces(_samples(part.source, part.rate)))
-    return _audio(stream_audio(part.source, seconds_per_chunk=PIECE / HEARING_RATE))
+        return _audio(_pieces(_samples(_within(part.source, part.rate, part.span), part.rate)))
+    return _audio(stream_audio(part.source, seconds_per_chunk=PIECE / HEARING_RATE, span=part.span))
 
 
 def look(part: Image, vision: VisionConfig, limits: PixelLimits) -> Features:
@@ -98,7 +98,9 @@ def watch(part: Video, vision: VisionConfig, limits: PixelLimits) -> tuple[Featu
     if isinstance(part.source, np.ndarray):
         clip = _sampled(part, part.source)
     else:
-        clip = film.load_video(part.source, part.fps, with_audio=part.with_audio, factor=factor, **size)
+        clip = film.load_video(
+            part.source, part.fps, with_audio=part.with_audio, span=part.span, factor=factor, **size
+        )
     patches, grid = video_patches(clip.frames, **size, **_patching(vision))
     sound = None if clip.audio is None or len(clip.audio) < MEL_HOP else _audio(_pieces(clip.audio))
     seen = Features(
@@ -117,7 +119,17 @@ def _sampled(part: Video, frames: np.ndarray) -> film.Video:
         raise UserError(f"frames are uint8 [n, height, width, 3]; got {frames.dtype} {list(frames.shape)}")
     if part.sound is not None:
         check_samples(part.sound, HEARING_RATE)
-    return film.Video(frames, part.fps, part.sound if part.with_audio else None)
+    sound = part.sound if part.with_audio else None
+    if part.span is not None:
+        frames = _within(frames, part.fps, part.span)
+        sound = None if sound is None else _within(sound, HEARING_RATE, part.span)
+    return film.Video(frames, part.fps, sound)
+
+
+def _within(values: np.ndarray, rate: float, span: Span | None) -> np.ndarray:
+    """Of values, `rate` a second, those of a span."""
+    start, end = span or (0.0, None)
+    return values[round(start * rate) : None if end is None else round(end * rate)]
 
 
 def _audio(pieces: Iterable[np.ndarray]) -> Features:

@@ -34,18 +34,14 @@ class Experts(nn.Module):
         order = chosen.flatten().argsort(stable=True)  # rows grouped by expert
         rows = order // top_k
         counts = torch.bincount(chosen.flatten(), minlength=len(self.gate_up_proj)).tolist()
-        outputs = [
-            F.linear(_gated(F.linear(part, self.gate_up_proj[expert])), self.down_proj[expert])
-            for expert, part in enumerate(x[rows].split(counts))
-            if len(part)
-        ]
+        outputs = [self.expert(index, part) for index, part in enumerate(x[rows].split(counts)) if len(part)]
         weighted = torch.cat(outputs) * weights.flatten()[order, None]
         return torch.zeros_like(x).index_add_(0, rows, weighted)
 
-
-def _gated(gate_up: Tensor) -> Tensor:
-    gate, up = gate_up.chunk(2, dim=-1)
-    return F.silu(gate) * up
+    def expert(self, index: int, x: Tensor) -> Tensor:
+        """What one expert makes of the rows x [n, width] that came to it."""
+        gate, up = F.linear(x, self.gate_up_proj[index]).chunk(2, dim=-1)
+        return F.linear(F.silu(gate) * up, self.down_proj[index])
 
 
 class SparseMoe(nn.Module):

@@ -13,7 +13,7 @@ from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.models.qwen3_omni.senses import PixelLimits
 from thinktalk.models.qwen3_omni.tokenizer import Tokenizer
 
-LIMITS = PixelLimits(image=(256, 1024), video=(256, 1024))
+LIMITS = PixelLimits(image=(256, 8192), video=(256, 1024))
 
 
 @cache

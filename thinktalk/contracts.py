@@ -40,11 +40,15 @@ class Image:
 
 @dataclass(frozen=True)
 class Video:
-    """A video file or its bytes, watched at `fps` frames a second, with its sound if `with_audio`."""
+    """A video file or its bytes, watched at `fps` frames a second, with its sound if `with_audio`.
 
-    source: Source
+    Or frames that have been sampled at `fps`, uint8 [n, height, width, 3], with their `sound`, mono at 16 kHz.
+    """
+
+    source: Source | np.ndarray
     fps: float = 2.0
     with_audio: bool = True
+    sound: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -91,8 +91,9 @@ def speaking(out: Path) -> None:
         heard=script.heard,
         header=script.header,
         speaker=model.config.talker_config.speaker_id[shape.VOICE],
+        batch=48,
     )
-    run(stage, Plan(steps=4000, learning_rate=2e-3, warmup=150, cooldown=0.3), out / "speaking")
+    run(stage, Plan(steps=9000, learning_rate=2e-3, warmup=150, cooldown=0.35), out / "speaking")
 
 
 STAGES = {stage.__name__: stage for stage in (codec, vocoder, hearing, knowing, speaking)}

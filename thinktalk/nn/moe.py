@@ -40,8 +40,13 @@ class Experts(nn.Module):
 
     def expert(self, index: int, x: Tensor) -> Tensor:
         """What one expert makes of the rows x [n, width] that came to it."""
-        gate, up = F.linear(x, self.gate_up_proj[index]).chunk(2, dim=-1)
-        return F.linear(F.silu(gate) * up, self.down_proj[index])
+        return feed_forward(x, self.gate_up_proj[index], self.down_proj[index])
+
+
+def feed_forward(x: Tensor, gate_up: Tensor, down: Tensor) -> Tensor:
+    """One expert on its rows: x [n, width], gate_up [2 inner, width], down [width, inner] -> [n, width]."""
+    gate, up = F.linear(x, gate_up).chunk(2, dim=-1)
+    return F.linear(F.silu(gate) * up, down)
 
 
 class SparseMoe(nn.Module):

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from thinktalk.nn.moe import SparseMoe
-from thinktalk.train.losses.tokens import balance
+from thinktalk.parallel.world import summed
+from thinktalk.train.losses.tokens import balance, visits
 
 
 class Routing:
@@ -17,8 +18,15 @@ class Routing:
         self.seen: list[tuple[Tensor, int]] = []
 
     def balance(self) -> Tensor:
-        """The balance loss, averaged over layers."""
-        return torch.stack([balance(logits, top_k) for logits, top_k in self.seen]).mean()
+        """The balance loss over the batch of all processes, averaged over layers.
+
+        Every process must have run the same layers, in the same order.
+        """
+        losses = []
+        for logits, top_k in self.seen:
+            went = summed(torch.cat((visits(logits, top_k), logits.new_full((1,), len(logits)).float())))
+            losses.append(balance(logits, top_k, share=went[:-1] / went[-1]))
+        return torch.stack(losses).mean()
 
 
 @contextmanager

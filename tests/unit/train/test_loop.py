@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from thinktalk.contracts import UserError
 from thinktalk.train.loop import Plan, run
+from thinktalk.train.stage import Stage
 
 PLAN = Plan(steps=12, learning_rate=1e-2, warmup=3, save_every=5, log_every=1)
 
 
-class Line:
+class Line(Stage[nn.Module]):
     """Fits a line, with dropout so that the random state matters."""
 
     name = "line"

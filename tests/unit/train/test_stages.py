@@ -16,7 +16,7 @@ from thinktalk.rates import FRAME_SAMPLES
 from thinktalk.train.codes import table_of
 from thinktalk.train.stages.codec import CodecStage
 from thinktalk.train.stages.hearing import HearingStage
-from thinktalk.train.stages.speaking import SpeakingStage
+from thinktalk.train.stages.speaking import SpeakingStage, forgotten, mistaken
 from thinktalk.train.stages.vocoder import VocoderStage
 
 
@@ -96,6 +96,7 @@ def test_shifted_codes_and_the_wrong_text_cost_more(speaking: SpeakingStage, mon
     fit(speaking, 70)
     texts, codes = speaking.texts, speaking.codes
     monkeypatch.setattr("thinktalk.train.stages.speaking.FORGETFUL", 0.0)
+    monkeypatch.setattr("thinktalk.train.stages.speaking.MISTAKES", (0.0, 0.0))
 
     def first(texts: list, codes: list) -> float:
         return speaking.distance(texts, codes, speaking.said, np.random.default_rng(0))[1]["first"]
@@ -104,6 +105,23 @@ def test_shifted_codes_and_the_wrong_text_cost_more(speaking: SpeakingStage, mon
     assert right < 1.0
     assert first(texts, [one.roll(1, dims=1) for one in codes]) > 2 * right
     assert first(texts[::-1], codes) > 2 * right
+
+
+def test_a_mistaken_code_is_a_near_one_and_the_last_books_err_most():
+    books = torch.arange(40.0).view(1, 40, 1).repeat(8, 1, 1)  # of the codes 0..39, the nearest are the next
+    near = torch.cdist(books, books).argsort(-1)[:, :, 1:3]
+    codes = torch.randint(40, (8, 4000))
+    said = torch.cat([mistaken(codes, near, np.random.default_rng(seed)) for seed in range(40)], dim=1)
+    wrong = (said != codes.repeat(1, 40)).float().mean(1)
+    assert wrong[0].item() == pytest.approx(0.15, abs=0.03)
+    assert wrong[-1].item() == pytest.approx(0.6, abs=0.1)
+    assert (said - codes.repeat(1, 40)).abs().max() <= 2
+
+
+def test_most_of_the_sequences_miss_a_part_of_their_past():
+    shares = [forgotten(1000, np.random.default_rng(seed)).float().mean().item() for seed in range(200)]
+    assert np.mean([share > 0 for share in shares]) == pytest.approx(0.7, abs=0.1)
+    assert all(share == 0 or 0.15 < share < 0.75 for share in shares)
 
 
 def test_what_was_heard_is_zero_for_the_talker(speaking: SpeakingStage):

@@ -173,6 +173,19 @@ class Code2Wav(nn.Module):
         samples, convolutions = self.synthesise(x, state.convolutions if state else None)
         return samples.clamp(-1, 1), VocoderState(attention, convolutions)
 
+    def forward_in_pieces(self, codes: Tensor, frames: int = 300, context: int = 25) -> Tensor:
+        """What transformers makes of long speech (`chunked_decode`), for comparison only.
+
+        codes [b, quantizers, n] -> samples [b, m]. No state is carried: pieces of `frames` each begin anew, after
+        `context` frames whose sound is thrown away, and 555 samples are lost wherever two of them meet.
+        """
+        pieces = []
+        for start in range(0, codes.shape[2], frames):
+            before = min(start, context)
+            samples, _ = self(codes[:, :, start - before : start + frames])
+            pieces.append(samples[:, before * self.frame_samples :])
+        return torch.cat(pieces, dim=1)
+
     def synthesise(self, x: Tensor, state: ConvState | None = None) -> tuple[Tensor, ConvState]:
         """The convolutional part: frames [b, n, width] -> samples [b, 1920 n]."""
         streams = [*(part for stage in self.upsample for part in stage.children()), *self.decoder]

@@ -95,7 +95,10 @@ def watch(part: Video, vision: VisionConfig, limits: PixelLimits) -> tuple[Featu
     """A video as a video feature, and its sound as an audio feature where it is wanted and there is some."""
     size = {"min_pixels": limits.video[0], "max_pixels": limits.video[1], "total_pixels": limits.video_total}
     factor = vision.patch_size * vision.spatial_merge_size
-    clip = film.load_video(part.source, part.fps, with_audio=part.with_audio, factor=factor, **size)
+    if isinstance(part.source, np.ndarray):
+        clip = _sampled(part, part.source)
+    else:
+        clip = film.load_video(part.source, part.fps, with_audio=part.with_audio, factor=factor, **size)
     patches, grid = video_patches(clip.frames, **size, **_patching(vision))
     sound = None if clip.audio is None or len(clip.audio) < MEL_HOP else _audio(_pieces(clip.audio))
     seen = Features(
@@ -107,6 +110,14 @@ def watch(part: Video, vision: VisionConfig, limits: PixelLimits) -> tuple[Featu
         has_audio=sound is not None,
     )
     return seen, sound
+
+
+def _sampled(part: Video, frames: np.ndarray) -> film.Video:
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or frames.size == 0:
+        raise UserError(f"frames are uint8 [n, height, width, 3]; got {frames.dtype} {list(frames.shape)}")
+    if part.sound is not None:
+        check_samples(part.sound, HEARING_RATE)
+    return film.Video(frames, part.fps, part.sound if part.with_audio else None)
 
 
 def _audio(pieces: Iterable[np.ndarray]) -> Features:

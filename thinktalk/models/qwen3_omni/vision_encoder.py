@@ -10,6 +10,7 @@ Source: report, section 2.2 (the SigLIP2-So400M encoder of Qwen3-VL); released c
 
 import math
 from collections.abc import Sequence
+from itertools import groupby
 
 import torch
 import torch.nn.functional as F
@@ -128,6 +129,8 @@ class VisionEncoder(nn.Module):
         """
         if len(patches) != sum(t * h * w for t, h, w in grids):
             raise ValueError(f"{len(patches)} patches do not fill the grids {list(grids)}")
+        # Frames know nothing of each other, so neighbours of one size are as one long film.
+        grids = [(sum(t for t, *_ in run), *size) for size, run in groupby(grids, key=lambda grid: grid[1:])]
         x = self.patch_embed(patches)
         x = x + torch.cat([self._table(grid) for grid in grids]).to(x.dtype)
         rope = self._rope(grids, x.device)

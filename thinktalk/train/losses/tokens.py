@@ -12,13 +12,20 @@ def next_token(logits: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(logits.flatten(0, -2).float(), labels.flatten(), ignore_index=IGNORE)
 
 
-def balance(router_logits: Tensor, top_k: int) -> Tensor:
+def balance(router_logits: Tensor, top_k: int, share: Tensor | None = None) -> Tensor:
     """Switch-style balance of one layer: logits [rows, experts] -> experts * sum(share * probability).
 
-    `share` counts a row once per expert that it goes to, so a perfect balance gives top_k.
-    (Switch Transformer, arXiv 2101.03961, eq. 4.)
+    `share` [experts] is the part of rows that goes to each expert: of these rows, unless that of the global batch
+    is given. It counts a row once per expert that it goes to, so a perfect balance gives top_k.
+    (Switch Transformer, arXiv 2101.03961, eq. 4; over the global batch: arXiv 2501.11873.)
     """
     probabilities = router_logits.float().softmax(-1)
-    chosen = probabilities.topk(top_k, dim=-1).indices
-    share = F.one_hot(chosen, probabilities.shape[-1]).sum(1).float().mean(0)
+    if share is None:
+        share = visits(router_logits, top_k) / len(router_logits)
     return probabilities.shape[-1] * torch.sum(share * probabilities.mean(0))
+
+
+def visits(router_logits: Tensor, top_k: int) -> Tensor:
+    """How many rows go to each expert [experts], of logits [rows, experts]."""
+    chosen = router_logits.float().softmax(-1).topk(top_k, dim=-1).indices
+    return F.one_hot(chosen, router_logits.shape[-1]).sum((0, 1)).float()

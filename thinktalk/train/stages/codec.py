@@ -13,7 +13,7 @@ from thinktalk.models.codec.encoder import STRIDES, CodecConfig, CodecEncoder
 from thinktalk.models.codec.quantizer import nearest
 from thinktalk.nn.causal_conv import CausalConv, CausalUpsample
 from thinktalk.rates import FRAME_SAMPLES
-from thinktalk.train.stage import Clips
+from thinktalk.train.stage import Clips, Stage
 
 COMMITMENT = 0.25
 DECAY = 0.98  # of the running means behind the codebooks
@@ -56,7 +56,7 @@ class CodecModule(nn.Module):
         self.register_buffer("sums", torch.zeros(shape))
 
 
-class CodecStage:
+class CodecStage(Stage[CodecModule]):
     """Unquantised for the first part, then k-means on what has been learnt, then quantised."""
 
     name = "codec"

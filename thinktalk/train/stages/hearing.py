@@ -22,7 +22,7 @@ from thinktalk.rates import audio_tokens
 from thinktalk.train.losses.ctc import ALPHABET, ctc, spell
 from thinktalk.train.losses.tokens import IGNORE, next_token
 from thinktalk.train.routing import watched
-from thinktalk.train.stage import Clip, Clips
+from thinktalk.train.stage import Clip, Clips, Stage
 
 SLOTS = 4  # CTC slots per audio token
 CTC_WEIGHT = 0.5
@@ -65,7 +65,7 @@ class HearingModule(nn.Module):
         return self.spell(padded).unflatten(-1, (SLOTS, -1)).flatten(1, 2)
 
 
-class HearingStage:
+class HearingStage(Stage[HearingModule]):
     """The first `ctc_steps` steps teach the encoder alone, the others all of it."""
 
     name = "hearing"

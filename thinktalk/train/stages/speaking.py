@@ -16,6 +16,7 @@ from thinktalk.models.qwen3_omni.talker import Talker
 from thinktalk.train.codes import table_of
 from thinktalk.train.losses.tokens import IGNORE, next_token
 from thinktalk.train.routing import watched
+from thinktalk.train.stage import Stage
 
 MTP_WEIGHT = 1.0
 MTP_SHARE = (
@@ -24,6 +25,9 @@ MTP_SHARE = (
 PLACE_WEIGHT = 1.0
 BALANCE_WEIGHT = 1e-3
 FORGETFUL = 0.7  # of the sequences, those that miss a part of their past
+MISTAKES = (0.15, 0.6)  # of the codes of its past, the mean share that is another: of code 0, and of the last
+NEAR = 12  # codes that one may be mistaken for
+POOL = 8  # batches of clips that one of clips alike in length is taken from
 HEADER = 3  # <|im_start|> assistant \n
 PREFILL = 9
 
@@ -37,7 +41,7 @@ class SpeakingModule(nn.Module):
         self.place = nn.Linear(talker.codec_head.in_features, tokens)
 
 
-class SpeakingStage:
+class SpeakingStage(Stage[SpeakingModule]):
     """`texts` are token ids of what is said in `codes` [quantizers, frames]; `turns` are written user turns, and
     `heard` the beginning and the end of one that was heard. `said` is the token of each frame (`alignment.py`).
 
@@ -70,6 +74,8 @@ class SpeakingStage:
         self.talker.model.codec_embedding.weight.data[: len(first)] = first
         for table, vectors in zip(self.talker.code_predictor.model.codec_embedding, rest, strict=True):
             table.load_state_dict({"weight": vectors})
+        distances = torch.cdist(quantizer.codebooks, quantizer.codebooks)
+        self.near = distances.argsort(-1)[:, :, 1 : 1 + NEAR]
         self.words = model.thinker.model.embed_tokens.weight.detach()
         self.texts, self.codes, self.said = texts, codes, said
         self.turns, self.heard = turns, heard
@@ -77,7 +83,10 @@ class SpeakingStage:
         self.batch = batch
 
     def loss(self, step: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
-        chosen = [int(rng.integers(len(self.texts))) for _ in range(self.batch)]
+        pool = rng.integers(len(self.texts), size=POOL * self.batch)
+        pool = sorted(map(int, pool), key=lambda i: self.codes[i].shape[1])  # alike in length: little padding
+        start = int(rng.integers(POOL)) * self.batch
+        chosen = pool[start : start + self.batch]
         return self.distance(
             [self.texts[i] for i in chosen],
             [self.codes[i] for i in chosen],
@@ -94,9 +103,9 @@ class SpeakingStage:
     ) -> tuple[Tensor, dict[str, float]]:
         """The loss of saying `texts` as `codes`, and how many codes are guessed right."""
         rows, labels, places = [], [], []
+        before = self._before(rng)
         for text, frames in zip(texts, codes, strict=True):
-            before = self._before(rng)
-            row, label = self._sequence(text, frames.long(), forgotten(frames.shape[1], rng))
+            row, label = self._sequence(text, frames.long(), rng)
             rows.append(torch.cat((before, row)))
             labels.append(torch.cat((label.new_full((len(before),), IGNORE), label)))
             places.append(len(before) + PREFILL - 1)
@@ -137,7 +146,9 @@ class SpeakingStage:
         begin, end = (self._text(part) for part in self.heard)
         return torch.cat((begin, begin.new_zeros(int(rng.integers(15, 70)), begin.shape[1]), end))
 
-    def _sequence(self, text: list[int], codes: Tensor, forgotten: Tensor) -> tuple[Tensor, Tensor]:
+    def _sequence(
+        self, text: list[int], codes: Tensor, rng: np.random.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Inputs [9 + frames, width] of the reply, and the code 0 (or the end) that each shall predict."""
         config, omni = self.talker.config, self.config
         marks = [
@@ -152,7 +163,11 @@ class SpeakingStage:
         spoken = [*text[1:], omni.tts_eos_token_id]
         spoken += [pad] * (frames - len(spoken))
         written = [*self.header, pad, pad, pad, pad, omni.tts_bos_token_id, text[0], *spoken[:frames]]
-        history = self.talker.embed_frame(codes[None])[0].masked_fill(forgotten[:, None], 0)
+        if rng is None:
+            history = self.talker.embed_frame(codes[None])[0]
+        else:
+            history = self.talker.embed_frame(mistaken(codes, self.near, rng)[None])[0]
+            history = history.masked_fill(forgotten(frames, rng)[:, None], 0)
         said = torch.cat((self.talker.model.codec_embedding(torch.tensor(marks)), history))
         row = self._text(written) + torch.cat((said.new_zeros(HEADER, said.shape[1]), said))
         label = torch.full((len(row),), IGNORE)
@@ -174,6 +189,19 @@ class SpeakingStage:
         logits = torch.stack([head(hidden[:, g]) for g, head in enumerate(predictor.lm_head)], dim=1)
         right = (logits.argmax(-1) == codes[:, 1:]).float().mean().item()
         return next_token(logits, codes[:, 1:]), right
+
+
+def mistaken(codes: Tensor, near: Tensor, rng: np.random.Generator) -> Tensor:
+    """Codes [quantizers, frames] as the Talker will have said them: some of them a near one instead.
+
+    Greedy codes are right in seven frames of ten (code 0) to one of ten (the last); who has only ever seen true
+    ones goes astray on its own. `near` [quantizers, codes, neighbours].
+    """
+    share = np.linspace(*MISTAKES, len(codes))[:, None] * 2 * rng.random()
+    wrong = torch.from_numpy(rng.random(codes.shape) < share)
+    choice = torch.from_numpy(rng.integers(near.shape[-1], size=codes.shape))
+    books = torch.arange(len(codes))[:, None]
+    return torch.where(wrong, near[books, codes, choice], codes)
 
 
 def forgotten(frames: int, rng: np.random.Generator) -> Tensor:

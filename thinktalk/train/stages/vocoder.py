@@ -16,13 +16,13 @@ from thinktalk.models.qwen3_omni.code2wav import Code2Wav
 from thinktalk.rates import FRAME_SAMPLES, SPEAKING_RATE
 from thinktalk.train.codes import table_of
 from thinktalk.train.losses.spectral import log_mel_distance, multi_resolution_spectral
-from thinktalk.train.stage import Clips
+from thinktalk.train.stage import Clips, Stage
 
 MEL_FFT = 1024
 MEL_WEIGHT = 4.0  # the fine structure of a spectrum is half chance, its mel bands are not
 
 
-class VocoderStage:
+class VocoderStage(Stage[Code2Wav]):
     """Code2Wav on pieces of clips and on the codes of the whole of them."""
 
     name = "vocoder"

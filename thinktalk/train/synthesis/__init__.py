@@ -1,0 +1,1 @@
+"""What training learns from, made here from a seed: pictures, films, sounds, and questions about them."""

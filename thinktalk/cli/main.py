@@ -24,6 +24,7 @@ COMMANDS = {
     "transcribe": "Write down what is said in a recording.",
     "say": "Speak a text into a sound file.",
     "describe": "Describe a picture, a video or a sound.",
+    "train": "Fine-tune a model: a task, its speech, or a new voice.",
     "info": "Show what is in a checkpoint and the memory it needs.",
 }
 

@@ -45,25 +45,29 @@ def estimate(model: nn.Module, activations: int) -> Estimate:
     )
 
 
-def decoder_activations(config: DecoderConfig, tokens: int, itemsize: int, again: bool = False) -> int:
-    """Bytes that a decoder keeps for its backward pass over `tokens` places, each `itemsize` bytes a number.
+def decoder_activations(config: DecoderConfig, places: int, itemsize: int, recompute: bool = False) -> int:
+    """Bytes that a decoder keeps for its backward pass over `places`, each `itemsize` bytes a number.
 
-    again: layers are worked out a second time (activation checkpointing), and only what enters them is kept, beside
-    one layer's inside.
+    recompute: only what enters a layer is kept, beside one layer's inside (see `recompute.py`).
     """
-    width, queries = config.hidden_size, config.num_attention_heads * config.head_dim
-    keys = config.num_key_value_heads * config.head_dim
-    attention = (
-        3 * width + 3 * queries + 6 * keys
-    )  # norms; q, k and v as projected, normed and turned; the output
-    expert = (
-        width + 4 * config.moe_intermediate_size + 2 * width
-    )  # rows, gate, up, their product; out and weighted
+    width, inner = config.hidden_size, config.moe_intermediate_size
+    queries, keys = (
+        heads * config.head_dim for heads in (config.num_attention_heads, config.num_key_value_heads)
+    )
+    expert = 3 * width + 4 * inner  # rows, what comes out, weighted; gate, up, silu, their product
     mixture = 3 * width + config.num_experts_per_tok * expert + 4 * config.shared_expert_intermediate_size
-    inside = attention + mixture
-    layers = config.num_hidden_layers
-    kept = inside + layers * width if again else layers * inside
-    return kept * tokens * itemsize
+    inside, layers = attention_numbers(width, queries, keys) + mixture, config.num_hidden_layers
+    return places * itemsize * (inside + layers * width if recompute else layers * inside)
+
+
+def attention_numbers(width: int, queries: int, keys: int) -> int:
+    """What attention keeps for each place: norms, q, k and v as projected, normed and turned, and what comes out."""
+    return 3 * width + 3 * queries + 6 * keys
+
+
+def dense_activations(width: int, inner: int, layers: int, places: int, itemsize: int) -> int:
+    """Bytes that plain layers keep, with all heads alike: the encoders, MTP."""
+    return places * itemsize * layers * (attention_numbers(width, width, width) + 3 * width + 4 * inner)
 
 
 def head_activations(vocabulary: int, places: int) -> int:

@@ -1,108 +1,79 @@
-"""The speech that a Talker shall learn, as codes: worked out once by an analysis codec, and kept.
+"""The speech that a Talker shall learn, as codes of an analysis codec.
 
 nano's checkpoint holds the codec that made its codes. The release holds none; people report that its sixteen
 codebooks are the first sixteen of kyutai's Mimi, so a folder with that model, as transformers saves it, will do.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import torch
-from rich.progress import track
-from torch import Tensor
+from torch import Tensor, nn
 
 from thinktalk.contracts import Audio, UserError
-from thinktalk.media.audio import load_audio
 from thinktalk.models.codec.encoder import CodecEncoder
 from thinktalk.models.qwen3_omni.config import TalkerConfig
-from thinktalk.rates import FRAME_SAMPLES, SPEAKING_RATE
-from thinktalk.train.data.cache import cached
-from thinktalk.train.data.content import file_hash, media_hash
-
-MIMI = "mimi"  # as its config.json names it
+from thinktalk.train.data.recordings import codes_of
 
 
-class Analysis(Protocol):
-    """Sound to codes."""
-
-    def __call__(self, samples: Tensor) -> Tensor:
-        """samples [b, n] at 24 kHz -> codes [b, groups, frames]."""
-        ...
-
-
-class Mimi:
+class Mimi(nn.Module):
     """The first `groups` codebooks of a Mimi that transformers reads."""
 
     def __init__(self, folder: Path, groups: int):
+        super().__init__()
         try:
             from transformers import MimiModel
         except ImportError:
-            raise UserError(
-                f"{folder} holds a Mimi, which transformers reads: pip install transformers"
-            ) from None
-        self._model: Any = MimiModel.from_pretrained(folder).eval()
+            raise UserError(f"{folder} holds a Mimi; to read it: pip install transformers") from None
         self.groups = groups
-        self.codebook_size: int = self._model.config.codebook_size
+        self.model: Any = MimiModel.from_pretrained(folder)
 
-    @torch.inference_mode()
-    def __call__(self, samples: Tensor) -> Tensor:
-        return self._model.encode(samples[:, None], num_quantizers=self.groups).audio_codes
+    def forward(self, samples: Tensor) -> Tensor:
+        """samples [b, n] at 24 kHz -> codes [b, groups, frames]."""
+        return self.model.encode(samples[:, None], num_quantizers=self.groups).audio_codes
 
 
-def analysis(checkpoint: Path, codec: Path | None, talker: TalkerConfig) -> tuple[Analysis, str]:
-    """The analysis codec in the folder `codec`, or beside the weights of `checkpoint`; and a name for its weights.
+def analysis_codec(folder: Path, talker: TalkerConfig) -> nn.Module:
+    """What turns recordings into the codes of `talker`: the codec in `folder`, or the Mimi that it is.
 
-    Raises UserError where there is none, or its codes are not those that the Talker says.
+    samples [b, n] at 24 kHz -> codes [b, groups, frames]. Raises UserError where there is none, or its codes are not
+    those that the Talker says.
     """
-    folder = codec or checkpoint
     groups, size = talker.num_code_groups, talker.code_predictor_config.vocab_size
     if (folder / "codec.json").exists():
-        own = CodecEncoder.load(folder)
-        _agree(folder, own.config.quantizers, own.config.codebook_size, groups, size)
-        return torch.inference_mode()(own), file_hash(folder / "codec.safetensors")
-    if codec is not None and _model_type(folder) == MIMI:
-        mimi = Mimi(folder, groups)
-        _agree(folder, groups, mimi.codebook_size, groups, size)
-        return mimi, f"{MIMI}-{groups}-{file_hash(folder / 'model.safetensors')}"
-    raise UserError(
-        f"{folder} has no codec to turn recordings into codes; give one by --codec: a folder with codec.json, or a Mimi"
-    )
-
-
-def _model_type(folder: Path) -> str | None:
-    try:
-        return json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
-    except (OSError, ValueError, AttributeError):
-        return None
-
-
-def _agree(folder: Path, groups: int, size: int, wanted_groups: int, wanted_size: int) -> None:
-    if (groups, size) != (wanted_groups, wanted_size):
+        codec: nn.Module = CodecEncoder.load(folder)
+        has = codec.config.quantizers, codec.config.codebook_size
+    elif (mimi := _mimi_config(folder)) is not None:
+        has = min(groups, mimi["num_quantizers"]), mimi["codebook_size"]
+        codec = Mimi(folder, groups)
+    else:
         raise UserError(
-            f"the codec in {folder} gives {groups} codes of {size}, and the Talker says {wanted_groups} of {wanted_size}"
+            f"{folder} has no codec that turns recordings into codes; name a folder that has one by --codec: "
+            "one with a codec.json, or a Mimi"
         )
+    if has != (groups, size):
+        raise UserError(
+            f"the codec in {folder} gives {has[0]} codes of {has[1]} a frame, and the Talker says {groups} of {size}"
+        )
+    return codec.eval()
+
+
+def _mimi_config(folder: Path) -> dict[str, Any] | None:
+    try:
+        values = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return values if values["model_type"] == "mimi" else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 class TargetCodes:
     """The codes [groups, frames] of each recording that is to be said, kept in a folder."""
 
-    def __init__(self, recordings: Iterable[Audio], encode: Analysis, name: str, folder: Path):
+    def __init__(self, recordings: Iterable[Audio], codec: nn.Module, folder: Path):
         each = list(dict.fromkeys(recordings))
-        keys = [f"{media_hash(one)}-{name}" for one in each]
-        self._place = {one: place for place, one in enumerate(each)}
-        self._codes = cached(folder, keys, lambda missing: _encoded(each, missing, encode))
+        self._places = {one: place for place, one in enumerate(each)}
+        self._codes = codes_of(each, codec, folder)
 
     def __getitem__(self, recording: Audio) -> Tensor:
-        return self._codes[self._place[recording]].long()
-
-
-def _encoded(recordings: Sequence[Audio], missing: Sequence[int], encode: Analysis) -> Iterator[Tensor]:
-    for index in track(missing, "Codes of the recordings"):
-        one = recordings[index]
-        assert isinstance(one.source, str | Path)
-        wave = torch.from_numpy(load_audio(one.source, SPEAKING_RATE, one.span))
-        frames = max(1, -(-len(wave) // FRAME_SAMPLES))  # the last one is filled up with silence
-        wave = torch.nn.functional.pad(wave, (0, frames * FRAME_SAMPLES - len(wave)))
-        yield encode(wave[None])[0, :, :frames].to(torch.int16)
+        return self._codes[self._places[recording]].long()

@@ -47,7 +47,7 @@ def test_activations_are_told_within_a_third():
     seen = sum(size for place, size in kept.storages.items() if place not in weights)
     told = decoder_activations(config, tokens, itemsize=4)
     assert 0.67 < told / seen < 1.5
-    assert decoder_activations(config, tokens, 4, again=True) < told / 2
+    assert decoder_activations(config, tokens, 4, recompute=True) < told / 2
 
 
 def test_weights_gradients_and_optimiser_are_counted():

@@ -62,7 +62,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def batches(omni: Qwen3Omni, manifest: Path, budget: int = 256) -> SpokenBatches:
     examples = read(manifest)
     targets = [e.target_audio for e in examples if e.target_audio]
-    codes = TargetCodes(targets, tiny_omni.codec(), "tiny", manifest.parent / "codes")
+    codes = TargetCodes(targets, tiny_omni.codec(), manifest.parent / "codes")
     packing = Packing(budget=budget, longest=64, window=4, together=False)
     return SpokenBatches(Mixture([examples]), tiny_omni.processor(omni), omni, codes, packing)
 

@@ -6,7 +6,7 @@ that does not move, to the harm of what they perceive (report, section 3).
 
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.train.data.packing import Batches
-from thinktalk.train.stages.thinker import ThinkerStage, only
+from thinktalk.train.stages.thinker import ThinkerStage
 
 ADAPTERS = ("audio_tower.proj1", "audio_tower.proj2", "visual.merger", "visual.merger_list")
 ENCODERS = ("audio_tower", "visual")
@@ -14,11 +14,9 @@ ENCODERS = ("audio_tower", "visual")
 
 def adapters(model: Qwen3Omni, batches: Batches) -> ThinkerStage:
     """S1, first half: only what turns the encoders' width into the Thinker's."""
-    only(model.thinker, ADAPTERS)
     return ThinkerStage("align-adapters", model, batches)
 
 
 def encoders(model: Qwen3Omni, batches: Batches) -> ThinkerStage:
     """S1, second half: the whole of both encoders."""
-    only(model.thinker, ENCODERS)
     return ThinkerStage("align-encoders", model, batches)

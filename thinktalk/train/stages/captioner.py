@@ -4,7 +4,7 @@ from thinktalk.contracts import Audio
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.train.data.example import BadExample, Example
 from thinktalk.train.data.packing import Batches
-from thinktalk.train.stages.thinker import ThinkerStage, only
+from thinktalk.train.stages.thinker import ThinkerStage
 
 
 def caption(example: Example) -> Example:
@@ -19,5 +19,4 @@ def caption(example: Example) -> Example:
 
 def captioner(model: Qwen3Omni, batches: Batches) -> ThinkerStage:
     """The stage, on batches of captions."""
-    only(model.thinker, [""])
     return ThinkerStage("captioner", model, batches)

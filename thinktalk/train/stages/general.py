@@ -2,10 +2,9 @@
 
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.train.data.packing import Batches
-from thinktalk.train.stages.thinker import ThinkerStage, only
+from thinktalk.train.stages.thinker import ThinkerStage
 
 
 def general(model: Qwen3Omni, batches: Batches) -> ThinkerStage:
     """S2."""
-    only(model.thinker, [""])
     return ThinkerStage("general", model, batches)

@@ -6,7 +6,7 @@
 from thinktalk.contracts import UserError
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.train.data.packing import Batches
-from thinktalk.train.stages.thinker import ThinkerStage, only
+from thinktalk.train.stages.thinker import ThinkerStage
 
 TIMES = 4  # as long as S2's rows
 
@@ -16,5 +16,4 @@ def long_context(model: Qwen3Omni, batches: Batches) -> ThinkerStage:
     most, longest = model.config.thinker_config.text_config.max_position_embeddings, batches.packing.longest
     if longest > most:
         raise UserError(f"rows of {longest} tokens are longer than the {most} that the model takes")
-    only(model.thinker, [""])
     return ThinkerStage("long-context", model, batches)

@@ -15,7 +15,7 @@ from thinktalk.train.lora import ATTENTION, EXPERTS, adapt
 from thinktalk.train.stages.talker import SpokenBatches, TalkerStage
 
 LAYERS = ("talker.model", "talker.code_predictor")
-PROJECTIONS = ("gate_proj", "up_proj", "down_proj")  # of MTP, which has the sound of a voice in its hands
+PROJECTIONS = ("gate_proj", "up_proj", "down_proj")  # of MTP and of the shared experts
 
 
 class OneRow(nn.Module):
@@ -30,6 +30,11 @@ class OneRow(nn.Module):
 
     def forward(self, table: Tensor) -> Tensor:
         return table.index_copy(0, self.place, self.vector[None].to(table.dtype))
+
+
+def targets(experts: bool) -> tuple[str, ...]:
+    """The layers of Talker and MTP that adapters stand beside: attention, plain feed-forwards, perhaps experts."""
+    return (*ATTENTION, *PROJECTIONS, *(EXPERTS if experts else ()))
 
 
 def speaker_id(config: TalkerConfig, name: str) -> int | None:
@@ -60,7 +65,7 @@ def prepare(model: Qwen3Omni, name: str, lora: int = 0, experts: bool = False) -
     voice = add_speaker(config, name) if known is None else known
     model.requires_grad_(False)
     if lora:
-        adapt(model, LAYERS, lora, (*ATTENTION, *PROJECTIONS, *(EXPERTS if experts else ())))
+        adapt(model, LAYERS, lora, targets(experts))
     parametrize.register_parametrization(table, "weight", OneRow(voice, table.weight[like]))
     return voice
 

@@ -6,10 +6,8 @@ The Talker and its MTP learn from nothing, on as much speech as there is; the Th
 
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.train.stages.talker import SpokenBatches, TalkerStage
-from thinktalk.train.stages.thinker import only
 
 
 def speech_mapping(model: Qwen3Omni, batches: SpokenBatches, voice: int) -> TalkerStage:
     """The stage; all speech is learnt as that of one `voice`, a speaker's id."""
-    only(model.talker, [""])
     return TalkerStage("speech-mapping", model, batches, voice)

@@ -5,17 +5,20 @@ states where something was heard or seen, and mere words elsewhere (`models/qwen
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from thinktalk.contracts import ThinkerStep
+from thinktalk.media.audio import save_audio
 from thinktalk.models.qwen3_omni import handoff
 from thinktalk.models.qwen3_omni.chat import Processor
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
-from thinktalk.train.data.batch import Batch, embed
+from thinktalk.models.qwen3_omni.talker import Talker
+from thinktalk.rates import SPEAKING_RATE
+from thinktalk.train.data.batch import Batch, collate, embed
 from thinktalk.train.data.conversation import Encoded, encode
 from thinktalk.train.data.example import BadExample, Example
 from thinktalk.train.data.mixture import Mixture, permuted
@@ -24,9 +27,8 @@ from thinktalk.train.losses.speech import MTP_WEIGHT, speech
 from thinktalk.train.losses.tokens import IGNORE
 from thinktalk.train.routing import watched
 from thinktalk.train.stages.speech_sequence import SpeechSequence, speech_sequence, talker_length
+from thinktalk.train.stages.thinker import BALANCE_WEIGHT, BatchedStage
 from thinktalk.train.target_codes import TargetCodes
-
-BALANCE_WEIGHT = 1e-3
 
 
 class SpokenBatches(Batches):
@@ -77,37 +79,30 @@ def check_pace(example: Encoded, frames: int) -> None:
         raise BadExample("too fast", f"{reason}; is the recording whole?", example.id)
 
 
-class TalkerStage:
+class TalkerStage(BatchedStage[Talker]):
     """Whatever of the Talker is to learn learns to say the batches' last messages in one voice."""
+
+    batches: SpokenBatches
 
     def __init__(
         self, name: str, model: Qwen3Omni, batches: SpokenBatches, voice: int, mtp_weight: float = MTP_WEIGHT
     ):
         model.thinker.requires_grad_(False)
-        self.name, self.model, self.module = name, model, model.talker
-        self.batches, self.voice, self.mtp_weight = batches, voice, mtp_weight
-        self._batch: Batch | None = None
+        super().__init__(name, model.talker, batches)
+        self.model, self.voice, self.mtp_weight = model, voice, mtp_weight
 
     def loss(self, step: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
-        self._batch = batch = next(self.batches)
+        batch = self.next_batch()
         return self.distance(batch, [self.batches.said(example) for example in batch.examples])
 
     def distance(self, batch: Batch, codes: Sequence[Tensor]) -> tuple[Tensor, dict[str, float]]:
         """The loss of saying the examples of a batch, a row each, as codes [groups, frames]; and figures."""
-        thought = think(self.model, batch)
-        device = thought.embedded.device
-        codes, marks = [one.to(device) for one in codes], handoff.marks(self.model)
-        sequences = [
-            speech_sequence(self.model, example, _row(thought, row), said, self.voice, marks)
-            for row, (example, said) in enumerate(zip(batch.examples, codes, strict=True))
-        ]
-        x = nn.utils.rnn.pad_sequence([one.row for one in sequences], batch_first=True)
-        positions = nn.utils.rnn.pad_sequence([one.positions.T for one in sequences], batch_first=True)
+        codes = [one.to(self.device) for one in codes]
         with watched(self.module.model) as routing:
-            hidden, _ = self.module.model(
-                x, positions.permute(2, 0, 1)
-            )  # padded behind, so plain causal will do
-        labels = _padded(sequences)
+            hidden, sequences = self.read(think(self.model, batch), batch.examples, codes)
+        labels = nn.utils.rnn.pad_sequence(
+            [one.labels for one in sequences], batch_first=True, padding_value=IGNORE
+        )
         learnt = labels != IGNORE
         first, first_labels = self.module.codec_head(hidden[learnt]), labels[learnt]
         states = torch.cat([row[one.states] for row, one in zip(hidden, sequences, strict=True)])
@@ -120,21 +115,37 @@ class TalkerStage:
             "rest": mtp.item(),
             "right": (first.argmax(-1) == first_labels).float().mean().item(),
             "balance": balance.item(),
-            "frames": float(len(frames)),
+            "examples": float(len(codes)),
         }
         return loss + BALANCE_WEIGHT * balance, figures
 
-    def position(self) -> dict[str, Any]:
-        """Where in the data it is."""
-        return self.batches.state_dict()
+    def read(
+        self, thought: ThinkerStep, examples: Sequence[Encoded], codes: Sequence[Tensor]
+    ) -> tuple[Tensor, list[SpeechSequence]]:
+        """Each example said as its codes: the Talker's states [b, n, width], and what it read in each row."""
+        marks = handoff.marks(self.model)
+        sequences = [
+            speech_sequence(self.model, example, _row(thought, row), said, self.voice, marks)
+            for row, (example, said) in enumerate(zip(examples, codes, strict=True))
+        ]
+        x = nn.utils.rnn.pad_sequence([one.row for one in sequences], batch_first=True)
+        positions = nn.utils.rnn.pad_sequence([one.positions.T for one in sequences], batch_first=True)
+        hidden, _ = self.module.model(x, positions.permute(2, 0, 1))  # padded behind: plain causal will do
+        return hidden, sequences
 
-    def seek(self, position: dict[str, Any]) -> None:
-        """Go on in the data from there."""
-        self.batches.load_state_dict(position)
-
-    def batch_ids(self) -> list[str]:
-        """The examples of the last batch."""
-        return [example.id for example in self._batch.examples] if self._batch else []
+    def sample(self, folder: Path, step: int) -> None:
+        """What the Talker would say at each moment of the last batch's first example, if all before were true."""
+        if self._batch is None:
+            return
+        example = self._batch.examples[0]
+        said = self.batches.said(example).to(self.device)
+        batch = collate([[example]], len(example))
+        hidden, (sequence,) = self.read(think(self.model, batch), [example], [said])
+        states = hidden[0, sequence.states]
+        first = self.module.codec_head(states)[:, : self.module.codebook_size].argmax(-1)
+        codes = torch.cat((first[:, None], predict_rest(self.model, states, said.T).argmax(-1)), dim=1)
+        wave, _ = self.model.code2wav(codes.T[None])
+        save_audio(folder / f"{step:06d}.wav", wave.flatten().float().cpu().numpy(), SPEAKING_RATE)
 
 
 @torch.no_grad()
@@ -162,8 +173,3 @@ def predict_rest(model: Qwen3Omni, states: Tensor, frames: Tensor) -> Tensor:
 def _row(step: ThinkerStep, row: int) -> ThinkerStep:
     one = slice(row, row + 1)
     return ThinkerStep(step.hidden[one], step.embedded[one], step.accepted[one])
-
-
-def _padded(sequences: Sequence[SpeechSequence]) -> Tensor:
-    labels = [one.labels for one in sequences]
-    return nn.utils.rnn.pad_sequence(labels, batch_first=True, padding_value=IGNORE)

@@ -15,7 +15,6 @@ from thinktalk.rates import SPEAKING_RATE
 from thinktalk.train.data.conversation import Encoded
 from thinktalk.train.data.example import BadExample
 from thinktalk.train.stages.talker import SpokenBatches, TalkerStage
-from thinktalk.train.stages.thinker import only
 
 MOMENT = SPEAKING_RATE // 50  # samples over which loudness is measured: 20 ms
 CLIPPED = 1e-3  # of the samples, at full scale
@@ -46,5 +45,4 @@ def quality(recording: Audio) -> tuple[float, float]:
 
 def talker_general(model: Qwen3Omni, batches: SpokenBatches, voice: int) -> TalkerStage:
     """The stage, on batches that `clean` has looked at; all of it is learnt as the speech of one `voice`."""
-    only(model.talker, [""])
     return TalkerStage("talker-general", model, batches, voice)

@@ -4,18 +4,23 @@ Stages differ in what they learn and in what they read; each says so in a file o
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from torch import Tensor, nn
 
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
+from thinktalk.models.qwen3_omni.thinker import Thinker
 from thinktalk.train.data.batch import Batch, embed
+from thinktalk.train.data.mixture import Mixture
 from thinktalk.train.data.packing import Batches
 from thinktalk.train.losses.tokens import IGNORE, next_token
 from thinktalk.train.routing import watched
+from thinktalk.train.stage import Stage
 
 BALANCE_WEIGHT = 1e-3
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 def only(module: nn.Module, parts: Sequence[str]) -> None:
@@ -25,16 +30,42 @@ def only(module: nn.Module, parts: Sequence[str]) -> None:
         module.get_submodule(part).requires_grad_(True)
 
 
-class ThinkerStage:
+class BatchedStage(Stage[Module]):
+    """A stage that walks through `batches`."""
+
+    def __init__(self, name: str, module: Module, batches: Batches):
+        self.name, self.module, self.batches = name, module, batches
+        self._batch: Batch | None = None
+
+    def next_batch(self) -> Batch:
+        """The next one; it is remembered for `batch_ids`."""
+        self._batch = next(self.batches)
+        return self._batch
+
+    def position(self) -> dict[str, Any]:
+        return self.batches.state_dict()
+
+    def seek(self, position: dict[str, Any]) -> None:
+        self.batches.load_state_dict(position)
+
+    def split(self, rank: int, world: int) -> None:
+        stream = self.batches.stream
+        assert isinstance(stream, Mixture)
+        stream.rank, stream.world = rank, world
+
+    def batch_ids(self) -> list[str]:
+        return [example.id for example in self._batch.examples] if self._batch else []
+
+
+class ThinkerStage(BatchedStage[Thinker]):
     """Whatever of the Thinker is to learn (`only`, `lora.adapt`) learns to say what the batches label."""
 
     def __init__(self, name: str, model: Qwen3Omni, batches: Batches):
-        self.name, self.batches = name, batches
-        self.config, self.module = model.config.thinker_config, model.thinker
-        self._batch: Batch | None = None
+        super().__init__(name, model.thinker, batches)
+        self.config = model.config.thinker_config
 
     def loss(self, step: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
-        self._batch = batch = next(self.batches)
+        batch = self.next_batch()
         inputs = embed(self.module, batch, self.config)
         with watched(self.module.model) as routing:
             read = self.module(inputs.embedded, inputs.positions, None, inputs.mask, inputs.deepstack)
@@ -50,15 +81,3 @@ class ThinkerStage:
             "tokens": float(batch.tokens),
         }
         return words + BALANCE_WEIGHT * balance, figures
-
-    def position(self) -> dict[str, Any]:
-        """Where in the data it is."""
-        return self.batches.state_dict()
-
-    def seek(self, position: dict[str, Any]) -> None:
-        """Go on in the data from there."""
-        self.batches.load_state_dict(position)
-
-    def batch_ids(self) -> list[str]:
-        """The examples of the last batch."""
-        return [example.id for example in self._batch.examples] if self._batch else []

@@ -1,5 +1,6 @@
 """`thinktalk train`: a checkpoint and recordings or conversations in, a fine-tuned checkpoint out."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -35,6 +36,14 @@ Codec = Annotated[
 ]
 
 
+class Part(StrEnum):
+    """What of the Thinker may stay as it is."""
+
+    audio = "audio"
+    vision = "vision"
+    text = "text"
+
+
 @app.callback()
 def train() -> None:
     """Fine-tune a model. Stopped at any moment, the same command goes on from its last checkpoint."""
@@ -51,8 +60,8 @@ def sft(
     lora: Lora = 0,
     lora_experts: Experts = False,
     freeze: Annotated[
-        list[Literal["audio", "vision", "text"]] | None,
-        typer.Option(metavar="PART", help="audio, vision or text; may be given again. Without --lora."),
+        list[Part] | None,
+        typer.Option(help="What stays as it is; may be given again. Without --lora."),
     ] = None,
     precision: Precision = "fp32",
     recompute: Recompute = False,

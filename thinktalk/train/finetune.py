@@ -70,7 +70,10 @@ class Settings:
 class Task(Protocol):
     """What is learnt: one of `tasks.py`."""
 
-    speech: bool  # whether the speaking parts are loaded, and written again
+    @property
+    def speech(self) -> bool:
+        """Whether the speaking parts are loaded, and written again."""
+        ...
 
     def prepare(self, model: Qwen3Omni) -> None:
         """Decide what of a model learns. It may be on the meta device."""
@@ -85,8 +88,8 @@ class Task(Protocol):
         ...
 
 
-def finetune(task: Task, settings: Settings, tell: Callable[[str], None]) -> None:
-    """Fine-tune `settings.model` and write it to `settings.out`; begun before, it goes on. `tell` hears of progress.
+def finetune(task: Task, settings: Settings, tell: Callable[[str], None]) -> Qwen3Omni:
+    """Fine-tune `settings.model`, write it to `settings.out`, and return it; begun before, it goes on.
 
     Raises UserError where the model, the data or the machine will not do, before any work is lost.
     """
@@ -102,15 +105,17 @@ def finetune(task: Task, settings: Settings, tell: Callable[[str], None]) -> Non
     total = sum(p.numel() for p in shape.parameters())
     tell(f"{learning:,} of {total:,} parameters learn; training takes {needed}")
     check(needed, device, ADVICE)
-    settings.training.mkdir(parents=True, exist_ok=True)
-    write_json(settings.training / REMEMBERED, _remembered(settings))
 
     model = load(settings.model, device, dtype, task.speech)
+    torch.manual_seed(settings.seed)  # adapters are drawn
     task.prepare(model)
     stage = task.stage(model, processor, examples)
+    settings.training.mkdir(parents=True, exist_ok=True)
+    write_json(settings.training / REMEMBERED, _remembered(settings))
     with learning_alone(stage.module):
         run(stage, plan_of(settings), settings.training)
     write(model, settings, usual_dtype(opened.held.values()))
+    return model
 
 
 def usable(paths: Sequence[Path], skip: bool, tell: Callable[[str], None]) -> list[Example]:
@@ -156,15 +161,17 @@ def _dtype(settings: Settings) -> torch.dtype:
 
 
 def plan_of(settings: Settings) -> Plan:
-    """A short warm-up, a plateau, and down to zero over the last third."""
+    """A short warm-up, a plateau, and down to zero over the last third. What the data do not touch does not decay."""
     return Plan(
         steps=settings.steps,
         learning_rate=settings.learning_rate,
         warmup=max(1, min(100, settings.steps // 10)),
         cooldown=0.35,
+        weight_decay=0.0,
         precision=settings.precision,
         recompute=settings.recompute,
         seed=settings.seed,
+        save_every=max(1, min(100, settings.steps // 5)),
         log_every=max(1, min(20, settings.steps // 10)),
     )
 

@@ -23,6 +23,7 @@ from thinktalk.train.stages.thinker import ThinkerStage, only
 from thinktalk.train.target_codes import TargetCodes, analysis_codec
 
 BUCKET = 64  # rows are padded to a multiple of so many tokens
+WINDOW = 64  # examples that are looked at together
 
 
 @dataclass(frozen=True)
@@ -34,18 +35,18 @@ class ThinkerTask:
 
     settings: Settings
     make: Callable[[Qwen3Omni, Batches], ThinkerStage]
-    learns: Sequence[str] = ("",)
+    learns: Sequence[str] = ("thinker",)
     accept: Callable[[Example], Example] = lambda example: example
     speech: bool = True
 
     def prepare(self, model: Qwen3Omni) -> None:
-        only(model.thinker, self.learns)
+        only(model, self.learns)
 
     def activations(self, model: Qwen3Omni) -> int:
         return thinker_activations(model, self.settings)
 
     def stage(self, model: Qwen3Omni, processor: Processor, examples: Sequence[Example]) -> ThinkerStage:
-        packing = packing_of(self.settings, model)
+        packing = packing_of(self.settings, model, examples)
 
         def read(example: Example) -> Encoded:
             return encode(self.accept(example), processor, packing.longest)
@@ -122,11 +123,13 @@ def voice_of(model: Qwen3Omni, name: str) -> int:
     return voice
 
 
-def packing_of(settings: Settings, model: Qwen3Omni, together: bool = True) -> Packing:
-    """Batches of settings.batch_tokens, in rows as long as the model takes."""
+def packing_of(
+    settings: Settings, model: Qwen3Omni, examples: Sequence[Example], together: bool = True
+) -> Packing:
+    """Batches of settings.batch_tokens, in rows as long as the model takes; no example twice in a batch."""
     budget = settings.batch_tokens // BUCKET * BUCKET
     most = model.config.thinker_config.text_config.max_position_embeddings // BUCKET * BUCKET
-    return Packing(budget, min(budget, most), together=together, bucket=BUCKET)
+    return Packing(budget, min(budget, most), min(WINDOW, len(examples)), together, BUCKET)
 
 
 def spoken_batches(
@@ -143,7 +146,10 @@ def spoken_batches(
         raise UserError('no example says anything: give each the recording of its reply as "target_audio"')
     analysis = analysis_codec(codec, model.config.talker_config)
     codes = TargetCodes(recordings, analysis, settings.training / "codes")
-    stream, packing = Mixture([examples], seed=settings.seed), packing_of(settings, model, together=False)
+    stream, packing = (
+        Mixture([examples], seed=settings.seed),
+        packing_of(settings, model, examples, together=False),
+    )
     return SpokenBatches(stream, processor, model, codes, packing, accept)
 
 

@@ -8,8 +8,11 @@ from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.train.data.packing import Batches
 from thinktalk.train.stages.thinker import ThinkerStage
 
-ADAPTERS = ("audio_tower.proj1", "audio_tower.proj2", "visual.merger", "visual.merger_list")
-ENCODERS = ("audio_tower", "visual")
+ENCODERS = ("thinker.audio_tower", "thinker.visual")
+ADAPTERS = (
+    *(f"{ENCODERS[0]}.{layer}" for layer in ("proj1", "proj2")),
+    *(f"{ENCODERS[1]}.{layer}" for layer in ("merger", "merger_list")),
+)
 
 
 def adapters(model: Qwen3Omni, batches: Batches) -> ThinkerStage:

@@ -8,7 +8,7 @@ from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.train.data.packing import Batches
 from thinktalk.train.stages.thinker import ThinkerStage
 
-TIMES = 4  # as long as S2's rows
+LONGEST = 32_768  # tokens in a row; S2 has 8,192
 
 
 def long_context(model: Qwen3Omni, batches: Batches) -> ThinkerStage:

@@ -12,7 +12,11 @@ from thinktalk.train.data.packing import Batches
 from thinktalk.train.lora import ATTENTION, EXPERTS, adapt
 from thinktalk.train.stages.thinker import ThinkerStage, only
 
-PARTS = {"audio": ("audio_tower",), "vision": ("visual",), "text": ("model", "lm_head")}
+PARTS = {
+    "audio": ("thinker.audio_tower",),
+    "vision": ("thinker.visual",),
+    "text": ("thinker.model", "thinker.lm_head"),
+}
 
 
 def prepare(model: Qwen3Omni, frozen: Collection[str] = (), lora: int = 0, experts: bool = False) -> None:
@@ -26,7 +30,7 @@ def prepare(model: Qwen3Omni, frozen: Collection[str] = (), lora: int = 0, exper
     learning = [part for name, parts in PARTS.items() if name not in frozen for part in parts]
     if not learning:
         raise UserError("every part is frozen; leave one to learn")
-    only(model.thinker, learning)
+    only(model, learning)
     if model.speaks:
         model.thinker.model.embed_tokens.requires_grad_(False)
 

@@ -23,11 +23,11 @@ BALANCE_WEIGHT = 1e-3
 Module = TypeVar("Module", bound=nn.Module)
 
 
-def only(module: nn.Module, parts: Sequence[str]) -> None:
-    """Let the named parts of a module learn and nothing else; "" is all of it."""
-    module.requires_grad_(False)
+def only(model: Qwen3Omni, parts: Sequence[str]) -> None:
+    """Let the named parts of a model learn and nothing else."""
+    model.requires_grad_(False)
     for part in parts:
-        module.get_submodule(part).requires_grad_(True)
+        model.get_submodule(part).requires_grad_(True)
 
 
 class BatchedStage(Stage[Module]):

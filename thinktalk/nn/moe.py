@@ -34,13 +34,13 @@ class Experts(nn.Module):
         order = chosen.flatten().argsort(stable=True)  # rows grouped by expert
         rows = order // top_k
         counts = torch.bincount(chosen.flatten(), minlength=len(self.gate_up_proj)).tolist()
-        outputs = [
-            feed_forward(part, self.gate_up_proj[expert], self.down_proj[expert])
-            for expert, part in enumerate(x[rows].split(counts))
-            if len(part)
-        ]
+        outputs = [self.expert(index, part) for index, part in enumerate(x[rows].split(counts)) if len(part)]
         weighted = torch.cat(outputs) * weights.flatten()[order, None]
         return torch.zeros_like(x).index_add_(0, rows, weighted)
+
+    def expert(self, index: int, x: Tensor) -> Tensor:
+        """What one expert makes of the rows x [n, width] that came to it."""
+        return feed_forward(x, self.gate_up_proj[index], self.down_proj[index])
 
 
 def feed_forward(x: Tensor, gate_up: Tensor, down: Tensor) -> Tensor:

@@ -1,0 +1,19 @@
+"""What Talker and MTP are taught together: the first code of each frame, and the others behind it."""
+
+from torch import Tensor
+
+from thinktalk.train.losses.tokens import next_token
+
+MTP_WEIGHT = 1.0  # from 0.3 (Qwen3-TTS) to 1
+
+
+def speech(
+    first: Tensor, first_labels: Tensor, rest: Tensor, rest_labels: Tensor, mtp_weight: float = MTP_WEIGHT
+) -> tuple[Tensor, Tensor, Tensor]:
+    """CE(code 0) + mtp_weight * mean CE(codes 1, 2, ...); returns the sum and the two means apart.
+
+    first [n, vocab] with labels [n], which may be the end of speech; rest [frames, groups - 1, codes] with
+    labels [frames, groups - 1]. Every codebook counts the same. Labels may be IGNORE.
+    """
+    talker, mtp = next_token(first, first_labels), next_token(rest, rest_labels)
+    return talker + mtp_weight * mtp, talker, mtp

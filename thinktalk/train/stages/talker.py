@@ -1,0 +1,175 @@
+"""What the Talker's stages share: replies that are known as speech, after whatever was heard, seen and written.
+
+The Thinker reads the conversation and learns nothing: of it the Talker gets what the engine will give it, its
+states where something was heard or seen, and mere words elsewhere (`models/qwen3_omni/handoff.py`).
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from thinktalk.contracts import ThinkerStep
+from thinktalk.media.audio import save_audio
+from thinktalk.models.qwen3_omni import handoff
+from thinktalk.models.qwen3_omni.chat import Processor
+from thinktalk.models.qwen3_omni.omni import Qwen3Omni
+from thinktalk.models.qwen3_omni.talker import Talker
+from thinktalk.rates import SPEAKING_RATE
+from thinktalk.train.data.batch import Batch, collate, embed
+from thinktalk.train.data.conversation import Encoded, encode
+from thinktalk.train.data.example import BadExample, Example
+from thinktalk.train.data.mixture import Mixture, permuted
+from thinktalk.train.data.packing import Batches, Packing, Rows, group_by_size
+from thinktalk.train.losses.speech import MTP_WEIGHT, speech
+from thinktalk.train.losses.tokens import IGNORE
+from thinktalk.train.routing import watched
+from thinktalk.train.stages.speech_sequence import SpeechSequence, speech_sequence, talker_length
+from thinktalk.train.stages.thinker import BALANCE_WEIGHT, BatchedStage
+from thinktalk.train.target_codes import TargetCodes
+
+
+class SpokenBatches(Batches):
+    """Batches of examples that are said, a row each; `budget` counts what the Talker reads of them.
+
+    accept: raises BadExample for what shall not be learnt.
+    """
+
+    def __init__(
+        self,
+        stream: Mixture[Example],
+        processor: Processor,
+        model: Qwen3Omni,
+        codes: TargetCodes,
+        packing: Packing,
+        accept: Callable[[Encoded], None] = lambda example: None,
+    ):
+        def spoken(example: Example) -> Encoded:
+            encoded = encode(example, processor, packing.longest)
+            if encoded.target_audio is None:
+                raise BadExample(
+                    "not said", "has no target_audio that belongs to all of its reply", example.id
+                )
+            check_pace(encoded, codes[encoded.target_audio].shape[1])
+            accept(encoded)
+            return encoded
+
+        super().__init__(stream, spoken, packing)
+        self.model, self.codes = model, codes
+
+    def said(self, example: Encoded) -> Tensor:
+        """The codes [groups, frames] of an example."""
+        assert example.target_audio is not None
+        return self.codes[example.target_audio]
+
+    def _arrange(self, examples: Sequence[Encoded]) -> list[tuple[Rows, int]]:
+        sizes = [talker_length(e, self.said(e).shape[1], self.model) for e in examples]
+        groups = group_by_size(sizes, self.packing.budget)
+        batches = [([[examples[i]] for i in group], max(len(examples[i]) for i in group)) for group in groups]
+        return [batches[permuted(i, len(batches), (self._start,))] for i in range(len(batches))]
+
+
+def check_pace(example: Encoded, frames: int) -> None:
+    """Raise BadExample where the speech is too short to take in its text, which comes a token a frame."""
+    begin, end = example.reply
+    if end - begin >= frames:
+        reason = f"{frames} frames of speech are too few for {end - begin} tokens of text"
+        raise BadExample("too fast", f"{reason}; is the recording whole?", example.id)
+
+
+class TalkerStage(BatchedStage[Talker]):
+    """Whatever of the Talker is to learn learns to say the batches' last messages in one voice."""
+
+    batches: SpokenBatches
+
+    def __init__(
+        self, name: str, model: Qwen3Omni, batches: SpokenBatches, voice: int, mtp_weight: float = MTP_WEIGHT
+    ):
+        model.thinker.requires_grad_(False)
+        super().__init__(name, model.talker, batches)
+        self.model, self.voice, self.mtp_weight = model, voice, mtp_weight
+
+    def loss(self, step: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        batch = self.next_batch()
+        return self.distance(batch, [self.batches.said(example) for example in batch.examples])
+
+    def distance(self, batch: Batch, codes: Sequence[Tensor]) -> tuple[Tensor, dict[str, float]]:
+        """The loss of saying the examples of a batch, a row each, as codes [groups, frames]; and figures."""
+        codes = [one.to(self.device) for one in codes]
+        with watched(self.module.model) as routing:
+            hidden, sequences = self.read(think(self.model, batch), batch.examples, codes)
+        labels = nn.utils.rnn.pad_sequence(
+            [one.labels for one in sequences], batch_first=True, padding_value=IGNORE
+        )
+        learnt = labels != IGNORE
+        first, first_labels = self.module.codec_head(hidden[learnt]), labels[learnt]
+        states = torch.cat([row[one.states] for row, one in zip(hidden, sequences, strict=True)])
+        frames = torch.cat(codes, dim=1).T  # [all frames, groups]
+        rest = predict_rest(self.model, states, frames)
+        loss, talker, mtp = speech(first, first_labels, rest, frames[:, 1:], self.mtp_weight)
+        balance = routing.balance()
+        figures = {
+            "first": talker.item(),
+            "rest": mtp.item(),
+            "right": (first.argmax(-1) == first_labels).float().mean().item(),
+            "balance": balance.item(),
+            "examples": float(len(codes)),
+        }
+        return loss + BALANCE_WEIGHT * balance, figures
+
+    def read(
+        self, thought: ThinkerStep, examples: Sequence[Encoded], codes: Sequence[Tensor]
+    ) -> tuple[Tensor, list[SpeechSequence]]:
+        """Each example said as its codes: the Talker's states [b, n, width], and what it read in each row."""
+        marks = handoff.marks(self.model)
+        sequences = [
+            speech_sequence(self.model, example, _row(thought, row), said, self.voice, marks)
+            for row, (example, said) in enumerate(zip(examples, codes, strict=True))
+        ]
+        x = nn.utils.rnn.pad_sequence([one.row for one in sequences], batch_first=True)
+        positions = nn.utils.rnn.pad_sequence([one.positions.T for one in sequences], batch_first=True)
+        hidden, _ = self.module.model(x, positions.permute(2, 0, 1))  # padded behind: plain causal will do
+        return hidden, sequences
+
+    def sample(self, folder: Path, step: int) -> None:
+        """What the Talker would say at each moment of the last batch's first example, if all before were true."""
+        if self._batch is None:
+            return
+        example = self._batch.examples[0]
+        said = self.batches.said(example).to(self.device)
+        batch = collate([[example]], len(example))
+        hidden, (sequence,) = self.read(think(self.model, batch), [example], [said])
+        states = hidden[0, sequence.states]
+        first = self.module.codec_head(states)[:, : self.module.codebook_size].argmax(-1)
+        codes = torch.cat((first[:, None], predict_rest(self.model, states, said.T).argmax(-1)), dim=1)
+        wave, _ = self.model.code2wav(codes.T[None])
+        save_audio(folder / f"{step:06d}.wav", wave.flatten().float().cpu().numpy(), SPEAKING_RATE)
+
+
+@torch.no_grad()
+def think(model: Qwen3Omni, batch: Batch) -> ThinkerStep:
+    """What the Thinker makes of a batch; where nothing is heard or seen, words are all that the Talker asks for."""
+    inputs = embed(model.thinker, batch, model.config.thinker_config)
+    if not any(e.prompt.audios or e.prompt.images or e.prompt.videos for e in batch.examples):
+        return ThinkerStep(inputs.embedded, inputs.embedded, inputs.embedded)
+    return model.thinker(inputs.embedded, inputs.positions, None, inputs.mask, inputs.deepstack)
+
+
+def predict_rest(model: Qwen3Omni, states: Tensor, frames: Tensor) -> Tensor:
+    """States [n, width] and codes [n, groups] of frames -> logits [n, groups - 1, codes] of codes 1, 2, ...
+
+    One causal pass: the sequence of a frame is its state, code 0, code 1, ...; the place of each code predicts the
+    next, so the last code is never read.
+    """
+    predictor = model.talker.code_predictor
+    first = model.talker.model.codec_embedding(frames[:, :1])
+    others = predictor.embed(frames[:, 1:-1, None])[:, :, 0] if frames.shape[1] > 2 else first[:, :0]
+    hidden = predictor(torch.cat((states[:, None], first, others), dim=1))[:, 1:]
+    return torch.stack([head(hidden[:, group]) for group, head in enumerate(predictor.lm_head)], dim=1)
+
+
+def _row(step: ThinkerStep, row: int) -> ThinkerStep:
+    one = slice(row, row + 1)
+    return ThinkerStep(step.hidden[one], step.embedded[one], step.accepted[one])

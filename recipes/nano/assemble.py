@@ -28,12 +28,12 @@ def write(out: Path, folder: Path) -> None:
     """Read OUT/<stage>/checkpoint.pt of every stage, and write the checkpoint to `folder`, in bfloat16."""
     tokenizer = Tokenizer.load(out / "tokenizer")
     omni = shape.model(tokenizer)
-    take(omni.thinker, out / "knowing", "thinker.")
+    take(omni.thinker, out / "general")
     take(omni.talker, out / "speaking", "talker.")
     take(omni.code2wav, out / "vocoder")
     generation = {"eos_token_id": tokenizer.id("<|im_end|>"), "pad_token_id": tokenizer.id("<|endoftext|>")}
     save(omni, folder, dtype=torch.bfloat16, generation=generation | GENERATION)
-    Processor(tokenizer, omni.config).save(folder)
+    Processor(tokenizer, omni.config, shape.LIMITS).save(folder)
     trained_codec(out).save(folder)
     question = voices.speak(voices.NANO, QUESTION, HEARING_RATE)
     save_audio(folder / "question.wav", question, HEARING_RATE)

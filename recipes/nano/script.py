@@ -1,13 +1,9 @@
-"""From a clip of the corpus to a turn of conversation, as nano will meet it; and written lessons beside clips."""
-
-from itertools import islice
+"""From a clip of the corpus to a turn of conversation, as nano will meet it."""
 
 import numpy as np
 
 from thinktalk.eval.task import TRANSCRIBE
 from thinktalk.models.qwen3_omni.tokenizer import Tokenizer
-from thinktalk.synthesis import world
-from thinktalk.synthesis.corpus import Clip, Corpus
 from thinktalk.train.stages.hearing import Spoken, Turn, turn
 
 WRITTEN = 0.12  # of the questions, the share that comes in writing
@@ -49,33 +45,3 @@ class Script:
             return turn(pieces, answer, wave, clip.text, self.audio_pad)
         pieces = [before, [self.audio_pad], self.audio_end, self.transcribe, self.end, self.header]
         return turn(pieces, encode(clip.text) + self.stop, wave, clip.text, self.audio_pad)
-
-
-class Lessons:
-    """Written questions beside recorded ones, and beside any recording, lest hearing be forgotten.
-
-    A reply repeats the question before it answers, so what is learnt of the written "Two plus three is" serves
-    the heard one as well; but it must be asked aloud too, or the answer is looked for in the question alone.
-    """
-
-    WRITTEN, ASKED = 0.6, 0.2  # shares; the rest is any recording
-
-    def __init__(self, heard: Corpus):
-        self.heard = heard
-        wanted = ("sum", "day", "sum", "fact")
-        exchanges = [e for e in islice(world.exchanges("train", 2), 60_000) if e.kind in wanted]
-        kinds = {kind: [e for e in exchanges if e.kind == kind] for kind in wanted}
-        self.written = [kinds[kind][i % len(kinds[kind])] for i in range(9_000) for kind in wanted]
-        self.asked = [i for i in range(len(heard)) if heard.kind(i) in wanted]
-
-    def __len__(self) -> int:
-        return 10 * len(self.heard)
-
-    def __getitem__(self, i: int) -> Clip:
-        place, tenth = divmod(i, 10)
-        if tenth >= 10 * (self.WRITTEN + self.ASKED):
-            return self.heard[place]
-        if tenth >= 10 * self.WRITTEN:
-            return self.heard[self.asked[place % len(self.asked)]]
-        lesson = self.written[i % len(self.written)]
-        return Clip(np.zeros(0, np.float32), lesson.question, "", lesson.kind, lesson.question, lesson.answer)

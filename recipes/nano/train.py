@@ -1,8 +1,8 @@
 """nano from nothing, on two cores in under three hours: `python -m recipes.nano.train --out build/nano`.
 
     corpus ─┬─ codec ──┬─ vocoder ──┬─ checkpoint
-            └─ hearing ┼─ speaking ─┤
-                       └─ knowing ──┘
+            ├─ hearing ┼─ speaking ─┤
+            └─ seeing ─┴─ general ──┘
 
 Two stages run side by side, one core each. Every one can be killed at any moment; the same command goes on from
 where it was.
@@ -18,25 +18,33 @@ from typing import Annotated
 import torch
 import typer
 
-from recipes.nano import assemble, shape
-from recipes.nano.script import Lessons, Script
+from recipes.nano import assemble, lessons, shape
+from recipes.nano.script import Script
+from thinktalk.models.qwen3_omni.chat import Processor
 from thinktalk.models.qwen3_omni.tokenizer import Tokenizer
-from thinktalk.synthesis import corpus, world
+from thinktalk.synthesis import corpus, pictures, world
 from thinktalk.synthesis.corpus import Corpus
+from thinktalk.synthesis.shows import shows
 from thinktalk.train.alignment import said_of
 from thinktalk.train.codes import codes_of
+from thinktalk.train.data.conversation import encode
+from thinktalk.train.data.mixture import Mixture
+from thinktalk.train.data.packing import Batches, Packing
 from thinktalk.train.loop import Plan, run
 from thinktalk.train.stages.codec import CodecStage
 from thinktalk.train.stages.hearing import HearingModule, HearingStage
+from thinktalk.train.stages.seeing import SeeingStage
 from thinktalk.train.stages.speaking import SpeakingStage
+from thinktalk.train.stages.thinker import ThinkerStage
 from thinktalk.train.stages.vocoder import VocoderStage
 
 NEEDS = {
     "codec": set(),
     "hearing": set(),
+    "seeing": set(),
     "vocoder": {"codec"},
     "speaking": {"codec", "hearing"},
-    "knowing": {"hearing"},
+    "general": {"hearing", "seeing"},
 }
 CORES = 2
 
@@ -65,13 +73,29 @@ def hearing(out: Path) -> None:
     run(stage, Plan(steps=3200, learning_rate=2e-3, warmup=200, cooldown=0.25), out / "hearing")
 
 
-def knowing(out: Path) -> None:
-    """The Thinker again: sums, days and facts in writing, beside some of what it heard."""
+def seeing(out: Path) -> None:
+    """The vision encoder alone: to name what is where in a picture."""
+    model = shape.model(_tokenizer(out))
+    vision = model.config.thinker_config.vision_config
+    drawn = shows("picture", "train", lessons.MANY)
+    stage = SeeingStage(model.thinker.visual, vision, shape.LIMITS, drawn, pictures.NAMES, batch=48)
+    plan = Plan(steps=2000, learning_rate=2e-3, optimiser="muon", muon_rate=3.0, cooldown=0.5)
+    run(stage, plan, out / "seeing")
+
+
+def general(out: Path) -> None:
+    """The whole Thinker: recordings, written questions, pictures, films and sounds, mixed."""
     tokenizer = _tokenizer(out)
-    lessons = Lessons(Corpus(out / "corpus/hear"))
-    stage = HearingStage(shape.model(tokenizer), lessons, Script(tokenizer), ctc_steps=0, batch=72)
-    assemble.take(stage.module, out / "hearing")
-    run(stage, Plan(steps=1200, learning_rate=1.5e-3, warmup=50, cooldown=0.5), out / "knowing")
+    model = shape.model(tokenizer)
+    assemble.take(model.thinker, out / "hearing", "thinker.")
+    assemble.take(model.thinker.visual, out / "seeing", "visual.")
+    model.thinker.model.embed_tokens.requires_grad_(False)  # the Talker learns with it, at the same time
+    processor = Processor(tokenizer, model.config, shape.LIMITS)
+    sources = lessons.sources(Corpus(out / "corpus/hear"))
+    mixture = Mixture([sources[kind] for kind in lessons.WEIGHTS], list(lessons.WEIGHTS.values()))
+    batches = Batches(mixture, lambda example: encode(example, processor), Packing(budget=3072, longest=256))
+    plan = Plan(steps=3600, learning_rate=1.2e-3, optimiser="muon", muon_rate=3.0)
+    run(ThinkerStage("general", model, batches), plan, out / "general")
 
 
 def speaking(out: Path) -> None:
@@ -97,7 +121,7 @@ def speaking(out: Path) -> None:
     run(stage, Plan(steps=9000, learning_rate=2e-3, warmup=150, cooldown=0.35), out / "speaking")
 
 
-STAGES = {stage.__name__: stage for stage in (codec, vocoder, hearing, knowing, speaking)}
+STAGES = {stage.__name__: stage for stage in (codec, vocoder, hearing, seeing, general, speaking)}
 
 
 def _tokenizer(out: Path) -> Tokenizer:

@@ -28,6 +28,7 @@ WORDS = (
     "frog hat horse key king lamp leaf lemon lion moon mouse pig queen ring rope sheep ship shirt spoon star sun "
     "tree"
 ).split()
+NAMES = sorted({*COLOURS, *SHAPES, *NUMBERS, *WORDS})  # all that a picture may be said to show
 
 Pixels = np.ndarray
 Colour = tuple[int, int, int]

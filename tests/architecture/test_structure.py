@@ -25,6 +25,7 @@ LATE_IMPORTS = {
     ("thinktalk/eval/judges.py", "moonshine_voice"): "only the extra `eval` brings it",
     ("thinktalk/eval/judges.py", "faster_whisper"): "only the extra `eval` brings it",
     ("thinktalk/checkpoint/locate.py", "huggingface_hub"): "only the extra `hub` brings it",
+    ("thinktalk/train/target_codes.py", "transformers"): "only who uses a Mimi needs it",
     ("thinktalk/cli/main.py", "thinktalk.contracts"): "brings in torch, too slow for `thinktalk --help`",
     ("thinktalk/train/display.py", "torch.utils.tensorboard"): "only the extra `train` brings tensorboard",
     ("thinktalk/train/loop.py", "thinktalk.parallel"): "brings in FSDP, which one process does without",

@@ -87,14 +87,14 @@ def test_a_new_voice_speaks_alike_in_both(trained, monkeypatch):
         def inputs(self):
             return {"input_ids": prompt[None], "attention_mask": torch.ones_like(prompt)[None]}
 
-    expected = by_transformers(theirs, Asked(), words=5, frames=8, speaker="ada")
+    expected = by_transformers(theirs, Asked(), words=9, frames=6, speaker="ada")
     omni.reply(
         TEXT,
         voice="ada",
         text_sampling=GREEDY,
         speech_sampling=GREEDY,
-        max_tokens=5,
-        max_speech_seconds=8 * 12 / 24_000,
+        max_tokens=9,
+        max_speech_seconds=6 * 12 / 24_000,
     )
     said = torch.cat(frames, dim=-1)[0]
     shared = min(said.shape[1], expected.codes.shape[1])

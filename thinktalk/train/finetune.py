@@ -6,6 +6,7 @@ OUT is a whole checkpoint when all is done; OUT/training holds what the loop lea
 """
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -93,6 +94,8 @@ def finetune(task: Task, settings: Settings, tell: Callable[[str], None]) -> Qwe
 
     Raises UserError where the model, the data or the machine will not do, before any work is lost.
     """
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        raise UserError("fine-tuning runs in one process; start it without torchrun")
     examples = usable(settings.data, settings.skip, tell)
     processor = Processor.load(settings.model)
     check_out(settings)

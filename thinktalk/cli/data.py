@@ -7,19 +7,49 @@ from typing import Annotated
 import typer
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    track,
+)
 from rich.table import Table
 
 from thinktalk.cli.terminal import show
 from thinktalk.train.data.check import LONGEST, Checker, Problem
-from thinktalk.train.data.manifest import read
+from thinktalk.train.data.content import content_hash
+from thinktalk.train.data.making import KINDS
+from thinktalk.train.data.making import make as make_examples
+from thinktalk.train.data.manifest import read, write
 
 app = typer.Typer(add_completion=False)
 
 
 @app.callback()
 def data() -> None:
-    """Check what a model is to learn from."""
+    """Make and check what a model is to learn from."""
+
+
+@app.command()
+def make(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help=f"One of {', '.join(KINDS)}.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="F.jsonl", help="The manifest; media go beside it.")
+    ],
+    count: Annotated[int, typer.Option(min=1, metavar="N", help="How many examples.")] = 100,
+    seed: Annotated[int, typer.Option(metavar="N", help="The same seed makes the same examples.")] = 0,
+    held_out: Annotated[
+        bool, typer.Option("--held-out", help="Of the side that is never trained on.")
+    ] = False,
+) -> None:
+    """Synthesise examples: speech to write down, spoken questions, or something shown with a question about it."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    examples = make_examples(kind, "test" if held_out else "train", count, seed, out.parent / out.stem)
+    console = Console(stderr=True)
+    write(out, track(examples, f"making {kind}", count, console=console, disable=not console.is_terminal))
+    show(f"{count:,} examples in {out}, content {content_hash(read(out))[:16]}\n")
 
 
 @app.command()

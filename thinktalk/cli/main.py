@@ -25,7 +25,7 @@ COMMANDS = {
     "say": "Speak a text into a sound file.",
     "describe": "Describe a picture, a video or a sound.",
     "eval": "Measure a checkpoint on what was held out.",
-    "data": "Check what a model is to learn from.",
+    "data": "Make and check what a model is to learn from.",
     "train": "Fine-tune a model: a task, its speech, or a new voice.",
     "info": "Show what is in a checkpoint and the memory it needs.",
 }

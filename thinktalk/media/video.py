@@ -1,9 +1,12 @@
 """Video files to sampled uint8 frames [n, height, width, 3], with the sound beside them."""
 
 import math
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
+from pathlib import Path
 from typing import BinaryIO
 
 import av
@@ -15,6 +18,7 @@ from thinktalk.contracts import Span, UserError
 from thinktalk.media.audio import load_audio
 from thinktalk.media.image import check_size, resize, smart_resize
 from thinktalk.media.source import CUT_SHORT, Source, decoding, open_container, open_source, packets
+from thinktalk.rates import HEARING_RATE
 
 # Per frame, and of all frames together: what qwen-omni-utils allows in tokens, each of 32 x 32 pixels.
 TOKEN_PIXELS = 32 * 32
@@ -181,3 +185,31 @@ def _decoded(file: BinaryIO, name: str) -> Iterator[av.VideoFrame]:
                     assert isinstance(frame, av.VideoFrame)
                     check_size(name, frame.height, frame.width)
                     yield frame
+
+
+def save_video(path: str | Path, frames: np.ndarray, fps: float, sound: np.ndarray | None = None) -> None:
+    """Write uint8 frames [n, height, width, 3] as H.264 in MP4, `fps` a second, with mono 16 kHz samples as AAC.
+
+    Height and width are even. Raises UserError where the file cannot be written; then there is none.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        with av.open(str(partial), "w", format="mp4") as container:
+            shown = container.add_stream("libx264", rate=Fraction(fps), options={"crf": "12"})
+            shown.height, shown.width = frames.shape[1:3]
+            shown.pix_fmt = "yuv420p"
+            heard = None if sound is None else container.add_stream("aac", rate=HEARING_RATE, layout="mono")
+            for pixels in frames:
+                container.mux(shown.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), "rgb24")))
+            container.mux(shown.encode())
+            if sound is not None and heard is not None:
+                samples = av.AudioFrame.from_ndarray(np.float32(sound)[None], format="fltp", layout="mono")
+                samples.rate, samples.pts = HEARING_RATE, 0
+                container.mux(heard.encode(samples))
+                container.mux(heard.encode())
+        os.replace(partial, path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror or error}); check the folder") from None
+    finally:
+        partial.unlink(missing_ok=True)

@@ -44,7 +44,8 @@ CONFIG = DecoderConfig(
     mrope_section=[2, 1, 1],
 )
 # Sums over rows are added up in another order. Losses are logged with four digits behind the point.
-LOSS, WEIGHT = 1.01e-4, 2e-6
+# Muon makes its steps in bfloat16.
+LOSS, WEIGHT, MUON_WEIGHT = 1.01e-4, 2e-6, 5e-4
 
 
 class Words(nn.Module):
@@ -153,18 +154,21 @@ def log(folder: Path) -> list[dict[str, float]]:
     ]
 
 
-def assert_same_run(one: Path, two: Path) -> None:
+def assert_same_run(one: Path, two: Path, weight_tolerance: float = WEIGHT) -> None:
     assert [line["step"] for line in log(two)] == [1, 2, 3, 4, 5]
     for a, b in zip(log(one), log(two), strict=True):
         assert b == pytest.approx(a, abs=LOSS)
     theirs = weights(two)
     for name, weight in weights(one).items():
-        torch.testing.assert_close(theirs[name], weight, atol=WEIGHT, rtol=0)
+        torch.testing.assert_close(theirs[name], weight, atol=weight_tolerance, rtol=0)
 
 
 @pytest.mark.parametrize("name", PLANS)
 def test_two_processes_are_one(folder: Path, name: str):
-    assert_same_run(folder / ("one muon" if name == "muon" else "one"), folder / name)
+    if name == "muon":
+        assert_same_run(folder / "one muon", folder / name, MUON_WEIGHT)
+    else:
+        assert_same_run(folder / "one", folder / name)
     assert log(folder / name)[-1]["loss"] < log(folder / name)[0]["loss"] - 0.05
 
 

@@ -3,6 +3,7 @@
 Any number of processes reads what any number wrote. Heavy to import.
 """
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -41,7 +42,9 @@ def load(folder: Path, parameters: Mapping[str, Tensor]) -> dict[str, dict[str, 
             flat[key] = torch.empty_like(like, dtype=entry.properties.dtype, requires_grad=False)
         else:
             flat[key] = torch.empty(entry.size, dtype=entry.properties.dtype)
-    state_dict_loader.load(flat, checkpoint_id=folder, no_dist=not dist.is_initialized())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # one process alone is as good as many
+        state_dict_loader.load(flat, checkpoint_id=folder, no_dist=not dist.is_initialized())
     tensors: dict[str, dict[str, Tensor]] = {}
     for key, tensor in flat.items():
         part, name = key.split("/", 1)

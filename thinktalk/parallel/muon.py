@@ -18,7 +18,7 @@ class SpreadMuon(torch.optim.Muon):
     def step(self, closure: Any = None) -> None:
         """Take a step with the gradients there are; `closure` is not used."""
         for group in self.param_groups:
-            settings = {name: value for name, value in group.items() if name in self.defaults}
+            settings = {name: group[name] for name in self.defaults}
             for parameter in group["params"]:
                 if parameter.grad is not None:
                     self._step(parameter, settings)

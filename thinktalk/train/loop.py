@@ -7,7 +7,7 @@ and n processes with one each, take the same step.
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -58,16 +58,7 @@ def run(stage: Stage[Any], plan: Plan, folder: Path) -> None:
     ):
         began = time.monotonic() - standing.seconds
         while standing.step < plan.steps:
-            for optimiser in optimisers:
-                for group in optimiser.param_groups:
-                    group["lr"] = group["share"] * plan.rate(standing.step)
-                optimiser.zero_grad(set_to_none=True)
-            _gradients(stage, scope, plan, world, standing)
-            norm = clip(stage.module.parameters(), plan.clip)
-            _check(norm, "gradient", stage, standing.step)
-            for optimiser in optimisers:
-                optimiser.step()
-            standing.step += 1
+            _step(stage, scope, optimisers, plan, world, standing)
             if _due(standing.step, plan.log_every, plan):
                 _log(standing, time.monotonic() - began, world, folder, display)
             standing.seconds = time.monotonic() - began
@@ -93,6 +84,27 @@ class Scope(nn.Module):
         return function(*arguments)
 
 
+def _step(
+    stage: Stage[Any],
+    scope: Scope,
+    optimisers: Sequence[torch.optim.Optimizer],
+    plan: Plan,
+    world: World,
+    standing: Standing,
+) -> None:
+    """Move the weights once."""
+    for optimiser in optimisers:
+        for group in optimiser.param_groups:
+            group["lr"] = group["share"] * plan.rate(standing.step)
+        optimiser.zero_grad(set_to_none=True)
+    _gradients(stage, scope, plan, world, standing)
+    norm = clip(stage.module.parameters(), plan.clip)
+    _check(norm, "gradient", stage, standing.step)
+    for optimiser in optimisers:
+        optimiser.step()
+    standing.step += 1
+
+
 def _gradients(stage: Stage[Any], scope: Scope, plan: Plan, world: World, standing: Standing) -> None:
     """Add up the gradients of this process's part of the step's global batch; keep the figures."""
     stage.module.train()
@@ -115,10 +127,8 @@ def _check(value: Tensor, what: str, stage: Stage[Any], step: int) -> None:
         return
     ids = [one for some in gathered(stage.batch_ids() if bad else []) for one in some]
     batch = f" (batch: {', '.join(ids)})" if ids else ""
-    value_ = "not finite" if not bad else f"{value.item()}"
-    raise UserError(
-        f"{stage.name}: the {what} is {value_} at step {step}{batch}; the last checkpoint is kept"
-    )
+    found = value.item() if bad else "not finite"
+    raise UserError(f"{stage.name}: the {what} is {found} at step {step}{batch}; the last checkpoint is kept")
 
 
 def _log(standing: Standing, seconds: float, world: World, folder: Path, display: Display) -> None:

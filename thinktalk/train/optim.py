@@ -1,14 +1,14 @@
 """Optimisers, and the clipping of gradients that may be spread over processes."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch.nn.utils import get_total_norm
 
 from thinktalk.parallel.layers import layers_of
+from thinktalk.parallel.world import summed
 from thinktalk.train.plan import Plan
 
 
@@ -52,11 +52,15 @@ def hidden_matrices(module: nn.Module) -> list[Tensor]:
 
 def clip(parameters: Iterable[nn.Parameter], most: float) -> Tensor:
     """Scale all gradients so that their common norm is at most `most` -> the norm [] before, over all processes."""
-    learnt = [p for p in parameters if p.grad is not None]
-    norms = [_whole(get_total_norm([_gradient(p) for p in some])) for some in _by_mesh(learnt)]
-    norm = norms[0] if len(norms) == 1 else torch.stack(norms).norm()
-    for some in _by_mesh(learnt):
-        clip_grads_with_norm_(some, most, norm)
+    given = [p.grad for p in parameters if p.grad is not None]
+    is_spread = hasattr(given[0], "to_local")  # then each process has a part of every one
+    parts = [gradient.to_local() for gradient in given] if is_spread else given  # type: ignore[attr-defined]
+    norm = get_total_norm(parts)
+    if is_spread:
+        norm = summed(norm.square()).sqrt()
+    scale = (most / (norm + 1e-6)).clamp(max=1.0)
+    for part in parts:
+        part.mul_(scale)
     return norm
 
 
@@ -74,14 +78,3 @@ def _by_mesh(parameters: Sequence[nn.Parameter]) -> list[list[nn.Parameter]]:
     for parameter in parameters:
         groups[getattr(parameter, "device_mesh", None)].append(parameter)
     return list(groups.values())
-
-
-def _gradient(parameter: nn.Parameter) -> Tensor:
-    assert parameter.grad is not None
-    return parameter.grad
-
-
-def _whole(tensor: Tensor) -> Tensor:
-    """A tensor that may be spread over processes, put together."""
-    full: Callable[[], Any] | None = getattr(tensor, "full_tensor", None)
-    return tensor if full is None else full()

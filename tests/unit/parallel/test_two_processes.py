@@ -17,14 +17,13 @@ from torch import Tensor, nn
 from thinktalk.contracts import UserError
 from thinktalk.models.qwen3_omni.config import DecoderConfig
 from thinktalk.models.qwen3_omni.decoder import Decoder
-from thinktalk.nn.moe import Experts
 from thinktalk.train.loop import Plan, run
 from thinktalk.train.losses.tokens import next_token
 from thinktalk.train.routing import watched
 from thinktalk.train.saving import weights
 from thinktalk.train.stage import Stage
 
-PLAN = Plan(steps=6, learning_rate=1e-2, warmup=2, save_every=2, log_every=1)
+PLAN = Plan(steps=5, learning_rate=1e-2, warmup=2, clip=0.3, save_every=2, log_every=1)
 PLANS = {
     "fsdp": PLAN,
     "experts": replace(PLAN, expert_parallel=2),
@@ -44,8 +43,9 @@ CONFIG = DecoderConfig(
     shared_expert_intermediate_size=6,
     mrope_section=[2, 1, 1],
 )
-# Sums over rows are added up in another order; six steps of AdamW make that larger.
-LOSS, WEIGHT = 1.01e-4, 2e-4
+# Sums over rows are added up in another order. Losses are logged with four digits behind the point.
+# Muon makes its steps in bfloat16.
+LOSS, WEIGHT, MUON_WEIGHT = 1.01e-4, 2e-6, 5e-4
 
 
 class Words(nn.Module):
@@ -111,7 +111,7 @@ def process(folder: Path) -> None:
                 run(Reading(die_at=3), PLANS["experts"], folder / name)
         run(Reading(), PLANS["experts"], folder / name)
     with pytest.raises(KeyboardInterrupt):
-        run(Reading(die_at=5), PLANS["experts"], folder / "ended by one")
+        run(Reading(die_at=4), PLANS["experts"], folder / "ended by one")
     run(Reading(), replace(PLAN, steps=2, sample_every=1), folder / "sampled")
     with pytest.raises(UserError) as stopped:
         run(Reading(nan_for=1), PLAN, folder / "nan")
@@ -154,18 +154,21 @@ def log(folder: Path) -> list[dict[str, float]]:
     ]
 
 
-def assert_same_run(one: Path, two: Path) -> None:
-    assert [line["step"] for line in log(two)] == [1, 2, 3, 4, 5, 6]
+def assert_same_run(one: Path, two: Path, weight_tolerance: float = WEIGHT) -> None:
+    assert [line["step"] for line in log(two)] == [1, 2, 3, 4, 5]
     for a, b in zip(log(one), log(two), strict=True):
         assert b == pytest.approx(a, abs=LOSS)
     theirs = weights(two)
     for name, weight in weights(one).items():
-        torch.testing.assert_close(theirs[name], weight, atol=WEIGHT, rtol=0)
+        torch.testing.assert_close(theirs[name], weight, atol=weight_tolerance, rtol=0)
 
 
 @pytest.mark.parametrize("name", PLANS)
 def test_two_processes_are_one(folder: Path, name: str):
-    assert_same_run(folder / ("one muon" if name == "muon" else "one"), folder / name)
+    if name == "muon":
+        assert_same_run(folder / "one muon", folder / name, MUON_WEIGHT)
+    else:
+        assert_same_run(folder / "one", folder / name)
     assert log(folder / name)[-1]["loss"] < log(folder / name)[0]["loss"] - 0.05
 
 
@@ -198,11 +201,6 @@ def test_the_process_with_the_bad_batch_is_named_by_both(folder: Path):
 def test_all_compute_a_sample_and_one_writes_it(folder: Path):
     written = sorted(path.name for path in (folder / "sampled/samples").iterdir())
     assert written == ["1.txt", "2.txt"]
-
-
-def test_experts_do_not_know_where_they_are():
-    """Names and shapes in a checkpoint do not depend on how many processes there were."""
-    assert dict(Experts(4, 8, 6).named_parameters()).keys() == {"gate_up_proj", "down_proj"}
 
 
 if __name__ == "__main__":

@@ -56,10 +56,10 @@ def make(
 def check(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Manifests: JSON lines.")],
     skip: Annotated[
-        bool, typer.Option("--skip", help="Count faults as left out, as training with --skip does: exit 0.")
+        bool, typer.Option("--skip", help="Exit 0 as long as anything is left, as training goes on.")
     ] = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Stop at the first fault, as training with --strict does.")
+        bool, typer.Option("--strict", help="Stop at the first fault, as training may.")
     ] = False,
     longest: Annotated[
         float, typer.Option(min=0.01, metavar="SECONDS", help="How long a sound or video may last.")

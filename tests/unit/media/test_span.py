@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from thinktalk.contracts import Audio, UserError
+from thinktalk.contracts import Audio, UserError, Video
 from thinktalk.media.audio import load_audio, save_audio
 from thinktalk.media.video import load_video
-from thinktalk.models.qwen3_omni.senses import hear
+from thinktalk.models.qwen3_omni.config import VisionConfig
+from thinktalk.models.qwen3_omni.senses import PixelLimits, hear, watch
 
 RATE = 16_000
 
@@ -51,6 +52,16 @@ def test_samples_that_are_held():
     wave = sweep(RATE, 2.0)
     part, cut = hear(Audio(wave, span=(0.5, 1.5))), hear(Audio(wave[RATE // 2 : 3 * RATE // 2]))
     assert part.mel is not None and cut.mel is not None and part.mel.equal(cut.mel)
+
+
+def test_frames_that_are_held():
+    frames = np.arange(8 * 32 * 32 * 3, dtype=np.uint8).reshape(8, 32, 32, 3)
+    wave, vision, limits = sweep(RATE, 4.0), VisionConfig(), PixelLimits((1024, 1024), (1024, 1024))
+    part = watch(Video(frames, sound=wave, span=(1.0, 3.0)), vision, limits)
+    cut = watch(Video(frames[2:6], sound=wave[RATE : 3 * RATE]), vision, limits)
+    assert part[0].patches.equal(cut[0].patches) and part[1].mel.equal(cut[1].mel)
+    with pytest.raises(UserError, match="frames are"):
+        watch(Video(frames, span=(5.0, 6.0)), vision, limits)
 
 
 def test_video(encode):

@@ -14,7 +14,7 @@ from thinktalk.models.qwen3_omni.config import AudioConfig
 from thinktalk.nn.rope import frequencies
 from thinktalk.rates import audio_tokens
 
-WINDOWS_AT_ONCE = 16  # bounds memory on long audio
+WINDOWS_AT_ONCE = 16  # bounds memory on long audio, where no gradient keeps it all anyway
 
 
 class EncoderAttention(nn.Module):
@@ -96,9 +96,11 @@ class AudioEncoder(nn.Module):
             for mel, length in zip(mels, lengths, strict=True)
             for window in mel.split(self.window, dim=1)
         ]
+        # With gradients the layers run once, whatever they hear: processes that share them wait for each other there.
+        at_once = len(windows) if torch.is_grad_enabled() else WINDOWS_AT_ONCE
         encoded = []
-        for first in range(0, len(windows), WINDOWS_AT_ONCE):
-            encoded += self._encode(windows[first : first + WINDOWS_AT_ONCE])
+        for first in range(0, len(windows), at_once):
+            encoded += self._encode(windows[first : first + at_once])
         per_mel = [-(-mel.shape[1] // self.window) for mel in mels]
         ends = torch.tensor(per_mel).cumsum(0).tolist()
         return [torch.cat(encoded[end - count : end]) for count, end in zip(per_mel, ends, strict=True)]

@@ -96,7 +96,7 @@ def watch(part: Video, vision: VisionConfig, limits: PixelLimits) -> tuple[Featu
     size = {"min_pixels": limits.video[0], "max_pixels": limits.video[1], "total_pixels": limits.video_total}
     factor = vision.patch_size * vision.spatial_merge_size
     if isinstance(part.source, np.ndarray):
-        clip = _sampled(part, part.source)
+        clip = _sampled(part, _within(part.source, part.fps, part.span))
     else:
         clip = film.load_video(
             part.source, part.fps, with_audio=part.with_audio, span=part.span, factor=factor, **size
@@ -120,10 +120,7 @@ def _sampled(part: Video, frames: np.ndarray) -> film.Video:
     if part.sound is not None:
         check_samples(part.sound, HEARING_RATE)
     sound = part.sound if part.with_audio else None
-    if part.span is not None:
-        frames = _within(frames, part.fps, part.span)
-        sound = None if sound is None else _within(sound, HEARING_RATE, part.span)
-    return film.Video(frames, part.fps, sound)
+    return film.Video(frames, part.fps, None if sound is None else _within(sound, HEARING_RATE, part.span))
 
 
 def _within(values: np.ndarray, rate: float, span: Span | None) -> np.ndarray:

@@ -107,6 +107,20 @@ def test_both_towers_run_whatever_the_batch_holds(model, encoded, kinds, runs):
     model.zero_grad()
 
 
+@torch.enable_grad()
+def test_layers_run_once_however_much_is_heard(model, encoded):
+    """Else processes that share them, one layer after the other, would wait for each other for ever."""
+    calls = []
+    hook = model.thinker.audio_tower.layers[0].register_forward_hook(lambda *_: calls.append(1))
+    example = encoded(*["short"] * 20)
+    embed(model.thinker, collate([[example]], len(example)), model.config.thinker_config)
+    assert len(calls) == 1
+    with torch.no_grad():
+        embed(model.thinker, collate([[example]], len(example)), model.config.thinker_config)
+    assert len(calls) == 3  # in pieces, where nothing need be kept
+    hook.remove()
+
+
 def test_moving_keeps_everything(encoded):
     batch = collate([[encoded("a")]], 64).to("cpu")
     assert batch.tokens == len(batch.examples[0])

@@ -31,7 +31,6 @@ LATE_IMPORTS = {
     ("thinktalk/train/loop.py", "thinktalk.parallel"): "brings in FSDP, which one process does without",
     ("thinktalk/train/optim.py", "thinktalk.parallel"): "brings in FSDP, which one process does without",
     ("thinktalk/train/saving.py", "thinktalk.parallel"): "brings in FSDP, which one process does without",
-    ("thinktalk/train/target_codes.py", "transformers"): "only those who bring another codec have it",
     ("thinktalk/synthesis/voices.py", "hibari"): "only the extra `train` brings it",
 }
 # What an extra brings, and the room that is of no use without it and so may import it at the top.

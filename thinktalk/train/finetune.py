@@ -176,6 +176,7 @@ def plan_of(settings: Settings) -> Plan:
         seed=settings.seed,
         save_every=max(1, min(100, settings.steps // 5)),
         log_every=max(1, min(20, settings.steps // 10)),
+        sample_every=max(1, settings.steps // 5),
     )
 
 

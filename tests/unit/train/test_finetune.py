@@ -104,12 +104,29 @@ def test_a_new_voice_can_be_used_at_once(settings: Settings, lora: int):
     assert changed(settings.out, settings.model) == parts
     omni = Omni.from_pretrained(settings.out)
     assert omni.voices == ["chelsie", "ethan", "aiden", "ada"]
+    samples = sorted(path.name for path in (settings.training / "samples").iterdir())
+    assert samples == ["000001.wav", "000002.wav", "000003.wav"]
     spoken = [
         omni.say("the sky", voice=voice, seed=0, max_speech_seconds=0.01).whole()
         for voice in ("ada", "aiden")
     ]
     assert all(len(one.speech) for one in spoken)
     assert not np.array_equal(spoken[0].speech, spoken[1].speech)
+
+
+@pytest.mark.parametrize("lora", [0, 2])
+def test_bfloat16(settings: Settings, lora: int):
+    """Weights that learn are kept in float32; only those that stay are held in bfloat16."""
+    settings = replace(settings, precision="bf16", lora=lora, recompute=True)
+    trained = finetune(SpeakerTask(settings, settings.model, "ada"), settings, quiet)
+    assert trained.thinker.lm_head.weight.dtype == (torch.bfloat16 if lora else torch.float32)
+    voice = trained.config.talker_config.speaker_id["ada"]
+    table, before = (
+        load(folder).talker.model.codec_embedding.weight for folder in (settings.out, settings.model)
+    )
+    assert (table[voice] - before[voice]).abs().max() > 0.005
+    rows = torch.arange(len(table)) != voice
+    assert torch.allclose(table[rows], before[rows], atol=0.02)
 
 
 def test_talker_two_learns_in_a_known_voice(settings: Settings):

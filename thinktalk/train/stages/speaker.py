@@ -26,7 +26,7 @@ class OneRow(nn.Module):
     def __init__(self, row: int, start: Tensor):
         super().__init__()
         self.register_buffer("place", torch.tensor([row], device=start.device), persistent=False)
-        self.vector = nn.Parameter(start.detach().clone())
+        self.vector = nn.Parameter(start.detach().float().clone())  # small steps vanish in bfloat16
 
     def forward(self, table: Tensor) -> Tensor:
         return table.index_copy(0, self.place, self.vector[None].to(table.dtype))

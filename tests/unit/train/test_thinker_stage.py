@@ -9,6 +9,7 @@ import torch
 
 from tests.unit.train import tiny_omni
 from thinktalk.contracts import Audio, Image, Message, Text, UserError
+from thinktalk.engine.stages import encode as engine
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.train.data.batch import Batch, collate
 from thinktalk.train.data.conversation import Encoded, encode
@@ -71,6 +72,18 @@ def test_an_untrained_thinker_knows_nothing(omni: Qwen3Omni):
     omni.thinker.lm_head.weight.data.mul_(0.01)
     words = loss(omni, encoded(omni, HEARD, SEEN, WRITTEN))["words"]
     assert words == pytest.approx(math.log(len(tiny_omni.tokenizer())), rel=0.01)
+
+
+@pytest.mark.parametrize("one", [HEARD, SEEN], ids=["heard", "seen"])
+def test_it_reads_what_the_engine_reads(omni: Qwen3Omni, one: Example):
+    """The loss is that of the engine's own logits, whose order is the order of the ids."""
+    (known,) = encoded(omni, one)
+    inputs = engine.encode(omni.thinker, known.prompt, omni.config.thinker_config)
+    read = omni.thinker(inputs.embedded, inputs.positions, deepstack=inputs.deepstack)
+    begin, end = known.reply  # and behind it the mark that ends the turn
+    scores = omni.thinker.lm_head(read.hidden[0]).log_softmax(-1)[begin - 1 : end]
+    expected = -scores.gather(1, known.prompt.ids[begin : end + 1, None]).mean()
+    assert loss(omni, [known])["words"] == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_packed_examples_do_not_see_each_other(omni: Qwen3Omni):

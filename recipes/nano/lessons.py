@@ -1,5 +1,6 @@
 """What nano's Thinker learns from, as examples without end: recordings, written questions, and what is shown."""
 
+import random
 from collections.abc import Sequence
 from itertools import islice
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from thinktalk.contracts import Audio, Message, Text
 from thinktalk.eval.task import TRANSCRIBE
-from thinktalk.synthesis import world
+from thinktalk.synthesis import pictures, world
 from thinktalk.synthesis.corpus import Clip, Corpus
 from thinktalk.synthesis.made import Made
 from thinktalk.synthesis.shows import asked, shows
@@ -18,13 +19,14 @@ MANY = 10_000_000  # pictures and sounds are made as they are asked for: as good
 ROUNDS = 40  # how often a recording comes before it comes the same way again
 TRANSCRIBED = 0.5  # of the recorded questions, the share that shall be written down, not answered
 WEIGHTS = {
-    "recording": 0.3,
-    "asked": 0.1,
-    "written": 0.14,
-    "picture": 0.16,
-    "film": 0.1,
-    "sound": 0.08,
-    "moment": 0.12,
+    "recording": 0.24,
+    "asked": 0.09,
+    "written": 0.11,
+    "picture": 0.18,
+    "close": 0.1,
+    "film": 0.12,
+    "sound": 0.06,
+    "moment": 0.1,
 }
 
 
@@ -36,6 +38,7 @@ def sources(clips: Corpus) -> dict[str, Sequence[Example]]:
         "recording": Made(ROUNDS * len(clips), lambda i: recording(clips[i % len(clips)], i)),
         "asked": Made(ROUNDS * len(askers), lambda i: recording(clips[askers[i % len(askers)]], i, 0.0)),
         "written": [_example(f"written {i}", e.question, e.answer) for i, e in enumerate(questions)],
+        "close": Made(MANY, close),
         **{kind: shown(kind) for kind in ("picture", "film", "sound", "moment")},
     }
 
@@ -49,6 +52,15 @@ def shown(kind: str) -> Sequence[Example]:
         return _example(f"{kind} {i}", asked(one), one.answer)
 
     return Made(MANY, example)
+
+
+def close(i: int) -> Example:
+    """A picture that must be looked at closely: to count, or to read."""
+    rng, made = random.Random(f"close {i}"), None
+    kind = (pictures.count, pictures.word, pictures.word, pictures.count, pictures.digit)[i % 5]
+    while made is None:
+        made = kind(rng, "train")
+    return _example(f"close {i}", asked(made), made.answer)
 
 
 def recording(clip: Clip, seed: int, transcribed: float = TRANSCRIBED) -> Example:

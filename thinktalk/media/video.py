@@ -204,7 +204,9 @@ def save_video(path: str | Path, frames: np.ndarray, fps: float, sound: np.ndarr
                 container.mux(shown.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), "rgb24")))
             container.mux(shown.encode())
             if sound is not None and heard is not None:
-                samples = av.AudioFrame.from_ndarray(np.asarray(sound, np.float32)[None], format="fltp", layout="mono")
+                samples = av.AudioFrame.from_ndarray(
+                    np.asarray(sound, np.float32)[None], format="fltp", layout="mono"
+                )
                 samples.rate, samples.pts = HEARING_RATE, 0
                 container.mux(heard.encode(samples))
                 container.mux(heard.encode())

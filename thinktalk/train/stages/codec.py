@@ -74,7 +74,7 @@ class CodecStage(Stage[CodecModule]):
         encoder = self.module.encoder
         with torch.no_grad():
             mel = encoder.mel(torch.from_numpy(crops(self.clips, self.batch, self.samples, rng)))
-        x = encoder.analyse(mel)
+        x = encoder.analyse(mel).float()
         if step < self.quantise_from:
             return self._distance(x, mel), {}
         if step == self.quantise_from:
@@ -115,10 +115,10 @@ class CodecStage(Stage[CodecModule]):
         """k-means per codebook, on a few batches' worth of vectors."""
         module, quantizer = self.module, self.module.encoder.quantizer
         rng = np.random.default_rng(0)
-        pools = [module.encoder.analyse(mel)]
+        pools = [module.encoder.analyse(mel).float()]
         for _ in range(11):
             sound = torch.from_numpy(crops(self.clips, self.batch, self.samples, rng))
-            pools.append(module.encoder.analyse(module.encoder.mel(sound)))
+            pools.append(module.encoder.analyse(module.encoder.mel(sound)).float())
         residual = torch.cat(pools).flatten(0, 1)
         for q, codebook in enumerate(quantizer.codebooks):
             codebook.copy_(residual[torch.randperm(len(residual))[: len(codebook)]])

@@ -196,7 +196,9 @@ def save_video(path: str | Path, frames: np.ndarray, fps: float, sound: np.ndarr
     partial = path.with_name(f".{path.name}.part")
     try:
         with av.open(str(partial), "w", format="mp4") as container:
-            shown = container.add_stream("libx264", rate=Fraction(fps), options={"crf": "12"})
+            # The slower presets do not always give the same bytes for the same frames.
+            options = {"crf": "12", "preset": "ultrafast"}
+            shown = container.add_stream("libx264", rate=Fraction(fps), options=options)
             shown.height, shown.width = frames.shape[1:3]
             shown.pix_fmt = "yuv420p"
             heard = None if sound is None else container.add_stream("aac", rate=HEARING_RATE, layout="mono")

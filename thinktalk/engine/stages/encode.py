@@ -12,7 +12,7 @@ from thinktalk.models.qwen3_omni.audio_encoder import AudioEncoder
 from thinktalk.models.qwen3_omni.config import ThinkerConfig
 from thinktalk.models.qwen3_omni.decoder import DeepStack
 from thinktalk.models.qwen3_omni.merge import merge, merge_deepstack
-from thinktalk.models.qwen3_omni.positions import position_ids
+from thinktalk.models.qwen3_omni.positions import prompt_positions
 from thinktalk.models.qwen3_omni.thinker import Thinker
 from thinktalk.models.qwen3_omni.vision_encoder import VisionEncoder
 from thinktalk.rates import AUDIO_TOKENS_PER_CHUNK, MEL_BINS
@@ -56,15 +56,7 @@ def encode(thinker: Thinker, prompt: Prompt, config: ThinkerConfig) -> Inputs:
     if prompt.images or prompt.videos:
         mask, levels = merge_deepstack(ids, image_levels, video_levels, config)
         deepstack = DeepStack(mask[None], levels)
-    positions, delta = position_ids(
-        prompt.ids,
-        config,
-        [f.tokens for f in prompt.audios],
-        [f.grid for f in prompt.images if f.grid],
-        [f.grid for f in prompt.videos if f.grid],
-        [f.seconds_per_grid for f in prompt.videos],
-        [f.has_audio for f in prompt.videos],
-    )
+    positions, delta = prompt_positions(prompt, config)
     return Inputs(ids, embedded[None], positions[:, None].to(device), delta, deepstack)
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from thinktalk.contracts import Features, Prompt, ThinkerStep
 from thinktalk.models.qwen3_omni.config import OmniConfig
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
-from thinktalk.models.qwen3_omni.positions import position_ids
+from thinktalk.models.qwen3_omni.positions import prompt_positions
 
 OPENING = 9  # vectors before the first frame
 
@@ -99,16 +99,8 @@ def talker_positions(
     audios = _kept(prompt.audios, ids, kept, talker.audio_token_id)
     images = _kept(prompt.images, ids, kept, talker.image_token_id)
     videos = _kept(prompt.videos, ids, kept, talker.video_token_id)
-    return position_ids(
-        torch.cat((text.expand(instructions), ids[kept], text.expand(OPENING))),
-        talker,
-        [f.tokens for f in audios],
-        [f.grid for f in images if f.grid],
-        [f.grid for f in videos if f.grid],
-        [f.seconds_per_grid for f in videos],
-        [f.has_audio for f in videos],
-        time_aligned,
-    )
+    seen = torch.cat((text.expand(instructions), ids[kept], text.expand(OPENING)))
+    return prompt_positions(Prompt(seen, audios, images, videos), talker, time_aligned)
 
 
 def _kept(media: list[Features], ids: Tensor, kept: Tensor, token: int) -> list[Features]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from thinktalk.contracts import Prompt
 from thinktalk.models.qwen3_omni.config import TalkerConfig, ThinkerConfig
 
 Grid = tuple[int, int, int]  # frames, rows and columns, counted in patches
@@ -72,6 +73,22 @@ def position_ids(
         raise ValueError(f"{left} media have no placeholders")
     positions = torch.cat(placed, dim=1)
     return positions.to(ids.device), float(positions.max()) + 1 - len(tokens)
+
+
+def prompt_positions(
+    prompt: Prompt, config: ThinkerConfig | TalkerConfig, time_aligned: bool = True
+) -> tuple[Tensor, float]:
+    """`position_ids` of a prompt with the media behind it."""
+    return position_ids(
+        prompt.ids,
+        config,
+        [f.tokens for f in prompt.audios],
+        [f.grid for f in prompt.images if f.grid],
+        [f.grid for f in prompt.videos if f.grid],
+        [f.seconds_per_grid for f in prompt.videos],
+        [f.has_audio for f in prompt.videos],
+        time_aligned,
+    )
 
 
 def interleave(

@@ -10,7 +10,7 @@ from torch import Tensor
 from thinktalk.contracts import Audio, Features, Prompt, UserError
 from thinktalk.models.qwen3_omni.chat import END, START, Processor, Segment, render
 from thinktalk.models.qwen3_omni.config import ThinkerConfig
-from thinktalk.models.qwen3_omni.positions import position_ids
+from thinktalk.models.qwen3_omni.positions import prompt_positions
 from thinktalk.train.data.example import BadExample, Example
 from thinktalk.train.losses.tokens import IGNORE
 
@@ -68,7 +68,7 @@ def encode(example: Example, processor: Processor, longest: int | None = None) -
         example.id,
         prompt,
         labels,
-        _positions(prompt, config),
+        prompt_positions(prompt, config)[0],
         (begin, end - 1),
         example.target_audio,
         len(labels),
@@ -102,19 +102,6 @@ def _joined(first: Prompt, second: Prompt) -> Prompt:
         first.images + second.images,
         first.videos + second.videos,
     )
-
-
-def _positions(prompt: Prompt, config: ThinkerConfig) -> Tensor:
-    positions, _ = position_ids(
-        prompt.ids,
-        config,
-        [f.tokens for f in prompt.audios],
-        [f.grid for f in prompt.images if f.grid],
-        [f.grid for f in prompt.videos if f.grid],
-        [f.seconds_per_grid for f in prompt.videos],
-        [f.has_audio for f in prompt.videos],
-    )
-    return positions
 
 
 def _cut(encoded: Encoded, longest: int, config: ThinkerConfig) -> Encoded:

@@ -29,8 +29,8 @@ from thinktalk.train.data.mixture import Mixture
 from thinktalk.train.data.packing import Packing
 from thinktalk.train.stages import speaker
 from thinktalk.train.stages.speech_mapping import speech_mapping
-from thinktalk.train.stages.speech_sequence import speech_sequence, talker_length
-from thinktalk.train.stages.talker import SpokenBatches, TalkerStage, predict_rest, think
+from thinktalk.train.stages.speech_sequence import predict_rest, speech_sequence, talker_length
+from thinktalk.train.stages.talker import SpokenBatches, TalkerStage, think
 from thinktalk.train.stages.talker_general import clean
 from thinktalk.train.target_codes import TargetCodes
 
@@ -123,7 +123,7 @@ def test_the_engine_says_what_training_sees(omni: Qwen3Omni, monkeypatch: pytest
         seen = speech_sequence(omni, example, thought, said, voice, handoff.marks(omni))
         hidden, _ = omni.talker.model(seen.row[None], seen.positions[:, None])
         states = hidden[0, seen.states]
-        rest = predict_rest(omni, states, said.T)
+        rest = predict_rest(omni.talker, states, said.T)
     first = omni.talker.codec_head(states)[:, :CODES].argmax(-1)
     assert torch.equal(first, said[0])
     assert torch.equal(rest.argmax(-1), said.T[:, 1:])

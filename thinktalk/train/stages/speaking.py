@@ -11,14 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from thinktalk.models.codec.quantizer import ResidualQuantizer
+from thinktalk.models.qwen3_omni.handoff import OPENING
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.models.qwen3_omni.talker import Talker
 from thinktalk.train.codes import table_of
+from thinktalk.train.losses.speech import MTP_WEIGHT
 from thinktalk.train.losses.tokens import IGNORE, next_token
 from thinktalk.train.routing import watched
 from thinktalk.train.stage import Stage
+from thinktalk.train.stages.speech_sequence import HEADER, predict_rest
 
-MTP_WEIGHT = 1.0
 MTP_SHARE = (
     0.5  # of the frames, those whose other codes are learnt in a step: they cost as much as the Talker
 )
@@ -28,8 +30,6 @@ FORGETFUL = 0.7  # of the sequences, those that miss a part of their past
 MISTAKES = (0.15, 0.6)  # of the codes of its past, the mean share that is another: of code 0, and of the last
 NEAR = 12  # codes that one may be mistaken for
 POOL = 8  # batches of clips that one of clips alike in length is taken from
-HEADER = 3  # <|im_start|> assistant \n
-PREFILL = 9
 
 
 class SpeakingModule(nn.Module):
@@ -108,7 +108,7 @@ class SpeakingStage(Stage[SpeakingModule]):
             row, label = self._sequence(text, frames.long(), rng)
             rows.append(torch.cat((before, row)))
             labels.append(torch.cat((label.new_full((len(before),), IGNORE), label)))
-            places.append(len(before) + PREFILL - 1)
+            places.append(len(before) + OPENING - 1)
         x = nn.utils.rnn.pad_sequence(rows, batch_first=True)  # [b, n, width]
         label = nn.utils.rnn.pad_sequence(labels, batch_first=True, padding_value=IGNORE)
         positions = torch.arange(x.shape[1]).expand(3, len(rows), -1)
@@ -171,7 +171,7 @@ class SpeakingStage(Stage[SpeakingModule]):
         said = torch.cat((self.talker.model.codec_embedding(torch.tensor(marks)), history))
         row = self._text(written) + torch.cat((said.new_zeros(HEADER, said.shape[1]), said))
         label = torch.full((len(row),), IGNORE)
-        label[PREFILL - 1 : -1] = codes[0]
+        label[OPENING - 1 : -1] = codes[0]
         label[-1] = config.codec_eos_token_id
         return row, label
 
@@ -182,11 +182,7 @@ class SpeakingStage(Stage[SpeakingModule]):
         """MTP: states [frames, width] and codes [frames, quantizers] -> loss and accuracy of codes 1, 2, ..."""
         some = torch.from_numpy(rng.permutation(len(codes))[: max(1, int(MTP_SHARE * len(codes)))])
         states, codes = states[some], codes[some]
-        predictor = self.talker.code_predictor
-        first = self.talker.model.codec_embedding(codes[:, :1])
-        others = predictor.embed(codes[:, 1:-1, None])[:, :, 0]
-        hidden = predictor(torch.cat((states[:, None], first, others), dim=1))[:, 1:]
-        logits = torch.stack([head(hidden[:, g]) for g, head in enumerate(predictor.lm_head)], dim=1)
+        logits = predict_rest(self.talker, states, codes)
         right = (logits.argmax(-1) == codes[:, 1:]).float().mean().item()
         return next_token(logits, codes[:, 1:]), right
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from thinktalk.contracts import Prompt, ThinkerStep
 from thinktalk.models.qwen3_omni import handoff
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
+from thinktalk.models.qwen3_omni.talker import Talker
 from thinktalk.train.data.conversation import Encoded
 from thinktalk.train.losses.tokens import IGNORE
 
@@ -77,3 +78,16 @@ def speech_sequence(
     labels[-1] = talker.config.codec_eos_token_id
     positions = torch.cat((placed, later.expand(3, -1)), dim=1).to(device)
     return SpeechSequence(row, positions, labels, slice(start - 1, len(row) - 1))
+
+
+def predict_rest(talker: Talker, states: Tensor, frames: Tensor) -> Tensor:
+    """States [n, width] and codes [n, groups] of frames -> logits [n, groups - 1, codes] of codes 1, 2, ...
+
+    One causal pass: the sequence of a frame is its state, code 0, code 1, ...; the place of each code predicts the
+    next, so the last code is never read.
+    """
+    predictor = talker.code_predictor
+    first = talker.model.codec_embedding(frames[:, :1])
+    others = predictor.embed(frames[:, 1:-1, None])[:, :, 0] if frames.shape[1] > 2 else first[:, :0]
+    hidden = predictor(torch.cat((states[:, None], first, others), dim=1))[:, 1:]
+    return torch.stack([head(hidden[:, group]) for group, head in enumerate(predictor.lm_head)], dim=1)

@@ -26,7 +26,12 @@ from thinktalk.train.data.packing import Batches, Packing, Rows, group_by_size
 from thinktalk.train.losses.speech import MTP_WEIGHT, speech
 from thinktalk.train.losses.tokens import IGNORE
 from thinktalk.train.routing import watched
-from thinktalk.train.stages.speech_sequence import SpeechSequence, speech_sequence, talker_length
+from thinktalk.train.stages.speech_sequence import (
+    SpeechSequence,
+    predict_rest,
+    speech_sequence,
+    talker_length,
+)
 from thinktalk.train.stages.thinker import BALANCE_WEIGHT, BatchedStage
 from thinktalk.train.target_codes import TargetCodes
 
@@ -107,7 +112,7 @@ class TalkerStage(BatchedStage[Talker]):
         first, first_labels = self.module.codec_head(hidden[learnt]), labels[learnt]
         states = torch.cat([row[one.states] for row, one in zip(hidden, sequences, strict=True)])
         frames = torch.cat(codes, dim=1).T  # [all frames, groups]
-        rest = predict_rest(self.model, states, frames)
+        rest = predict_rest(self.module, states, frames)
         loss, talker, mtp = speech(first, first_labels, rest, frames[:, 1:], self.mtp_weight)
         balance = routing.balance()
         figures = {
@@ -143,7 +148,7 @@ class TalkerStage(BatchedStage[Talker]):
         hidden, (sequence,) = self.read(think(self.model, batch), [example], [said])
         states = hidden[0, sequence.states]
         first = self.module.codec_head(states)[:, : self.module.codebook_size].argmax(-1)
-        codes = torch.cat((first[:, None], predict_rest(self.model, states, said.T).argmax(-1)), dim=1)
+        codes = torch.cat((first[:, None], predict_rest(self.module, states, said.T).argmax(-1)), dim=1)
         wave, _ = self.model.code2wav(codes.T[None])
         save_audio(folder / f"{step:06d}.wav", wave.flatten().float().cpu().numpy(), SPEAKING_RATE)
 
@@ -155,19 +160,6 @@ def think(model: Qwen3Omni, batch: Batch) -> ThinkerStep:
     if not any(e.prompt.audios or e.prompt.images or e.prompt.videos for e in batch.examples):
         return ThinkerStep(inputs.embedded, inputs.embedded, inputs.embedded)
     return model.thinker(inputs.embedded, inputs.positions, None, inputs.mask, inputs.deepstack)
-
-
-def predict_rest(model: Qwen3Omni, states: Tensor, frames: Tensor) -> Tensor:
-    """States [n, width] and codes [n, groups] of frames -> logits [n, groups - 1, codes] of codes 1, 2, ...
-
-    One causal pass: the sequence of a frame is its state, code 0, code 1, ...; the place of each code predicts the
-    next, so the last code is never read.
-    """
-    predictor = model.talker.code_predictor
-    first = model.talker.model.codec_embedding(frames[:, :1])
-    others = predictor.embed(frames[:, 1:-1, None])[:, :, 0] if frames.shape[1] > 2 else first[:, :0]
-    hidden = predictor(torch.cat((states[:, None], first, others), dim=1))[:, 1:]
-    return torch.stack([head(hidden[:, group]) for group, head in enumerate(predictor.lm_head)], dim=1)
 
 
 def _row(step: ThinkerStep, row: int) -> ThinkerStep:

@@ -6,18 +6,18 @@ from itertools import islice
 
 import numpy as np
 
+from recipes.nano.script import TRANSCRIBED
 from thinktalk.contracts import Audio, Message, Text
-from thinktalk.eval.task import TRANSCRIBE
 from thinktalk.synthesis import pictures, world
 from thinktalk.synthesis.corpus import Clip, Corpus
 from thinktalk.synthesis.made import Made
 from thinktalk.synthesis.shows import asked, shows
+from thinktalk.synthesis.world import TRANSCRIBE
 from thinktalk.train.data.example import Example
 from thinktalk.train.disturb import disturb
 
 MANY = 10_000_000  # pictures and sounds are made as they are asked for: as good as no end
 ROUNDS = 40  # how often a recording comes before it comes the same way again
-TRANSCRIBED = 0.5  # of the recorded questions, the share that shall be written down, not answered
 WEIGHTS = {
     "recording": 0.24,
     "asked": 0.09,

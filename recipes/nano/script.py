@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from thinktalk.eval.task import TRANSCRIBE
 from thinktalk.models.qwen3_omni.tokenizer import Tokenizer
+from thinktalk.synthesis.world import TRANSCRIBE
 from thinktalk.train.stages.hearing import Spoken, Turn, turn
 
 WRITTEN = 0.12  # of the questions, the share that comes in writing

@@ -5,7 +5,6 @@ from itertools import islice
 import torch
 from torch import nn
 
-from thinktalk.eval.task import TRANSCRIBE
 from thinktalk.models.codec.encoder import CodecConfig
 from thinktalk.models.qwen3_omni.chat import set_token_ids
 from thinktalk.models.qwen3_omni.code2wav import ConvNeXt
@@ -26,6 +25,7 @@ from thinktalk.models.qwen3_omni.tokenizer import Tokenizer
 from thinktalk.nn.moe import Experts
 from thinktalk.nn.norm import LayerScale
 from thinktalk.synthesis import world
+from thinktalk.synthesis.world import TRANSCRIBE
 
 VOICE = "heart"
 CODEBOOKS, CODES = 8, 256

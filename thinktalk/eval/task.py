@@ -12,8 +12,7 @@ from thinktalk.contracts import Audio, Message, Reply, Text, UserError
 from thinktalk.rates import HEARING_RATE, SPEAKING_RATE
 from thinktalk.synthesis import corpus
 from thinktalk.synthesis.corpus import Corpus
-
-TRANSCRIBE = "Transcribe the English audio into text."
+from thinktalk.synthesis.world import TRANSCRIBE
 
 T = TypeVar("T")
 

@@ -9,12 +9,12 @@ import torch
 
 from recipes.nano import shape
 from recipes.nano.script import Script
-from thinktalk.eval.task import TRANSCRIBE
 from thinktalk.models.codec.encoder import CodecConfig, CodecEncoder
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.models.qwen3_omni.tokenizer import Tokenizer
 from thinktalk.rates import FRAME_SAMPLES
 from thinktalk.synthesis import world
+from thinktalk.synthesis.world import TRANSCRIBE
 from thinktalk.train.codes import table_of
 from thinktalk.train.stages.codec import CodecStage
 from thinktalk.train.stages.hearing import HearingStage

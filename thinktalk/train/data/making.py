@@ -17,11 +17,10 @@ from thinktalk.rates import HEARING_RATE, SPEAKING_RATE
 from thinktalk.synthesis.shown import FPS, Shown, Split
 from thinktalk.synthesis.shows import MAKERS, shows
 from thinktalk.synthesis.voices import NANO, Voice, speak, voices
-from thinktalk.synthesis.world import exchanges, plain_sentences
+from thinktalk.synthesis.world import TRANSCRIBE, exchanges, plain_sentences
 from thinktalk.train.data.example import Example
 
 KINDS = ("speech", "question", *MAKERS)
-TRANSCRIBE = Text("Transcribe the English audio into text.")
 
 
 def make(kind: str, split: Split, count: int, seed: int, folder: Path) -> Iterator[Example]:
@@ -56,7 +55,7 @@ def _voice(split: Split, seed: int, i: int) -> Voice:
 
 def _read(text: str, voice: Voice, path: Path, name: str) -> Example:
     save_audio(path, speak(voice, text, HEARING_RATE), HEARING_RATE)
-    said = (Message("user", (Audio(path), TRANSCRIBE)), Message("assistant", text))
+    said = (Message("user", (Audio(path), Text(TRANSCRIBE))), Message("assistant", text))
     return Example(name, said, (False, True), name=name, voices=(_of(voice),), sentence=text)
 
 

@@ -134,8 +134,13 @@ class Cache(Protocol):
         """Positions already held."""
         ...
 
-    def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Append keys and values [b, heads, n, head_dim] of a layer, and return all that it may see."""
+    def attend(
+        self, layer: int, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None
+    ) -> Tensor:
+        """Append keys and values [b, kv, n, d] of a layer, and let queries [b, h, n, d] look at all: [b, h, n, d].
+
+        `mask` as in `nn.attention.attend`.
+        """
         ...
 
 
@@ -166,9 +171,12 @@ class SpeechChunk:
 
 @dataclass(frozen=True)
 class Usage:
+    """`cached_tokens` are those of the prompt that had been read before."""
+
     prompt_tokens: int
     text_tokens: int
     speech_frames: int
+    cached_tokens: int = 0
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 from thinktalk.checkpoint.layout import Entry, entries
 from thinktalk.contracts import UserError
 from thinktalk.models.registry import Family, family_of
+from thinktalk.nn.packed import Bits, pack
 
 if TYPE_CHECKING:  # families load lazily
     from thinktalk.models.qwen3_omni.omni import Qwen3Omni
@@ -38,16 +39,21 @@ def load(
     device: torch.device | str = "cpu",
     dtype: torch.dtype | None = None,
     speech: bool = True,
+    bits: Bits | None = None,
 ) -> Qwen3Omni:
     """The model of the checkpoint in `folder`, on `device`.
 
-    dtype: of all weights; None is the one most of them are stored in.
+    dtype: of all weights; None is the one most of them are stored in. bits: of the weights in its decoders, which is
+    most of them; each is packed as it is read, so that the whole is never held.
     speech: False leaves out the speaking parts. A checkpoint without any is loaded without them.
     Raises UserError where the checkpoint is unknown, incomplete, damaged, or disagrees with its config.json.
     """
     opened = open_checkpoint(Path(folder), speech)
     model = opened.model.to(dtype or usual_dtype(opened.held.values()))
-    needed = sum(weight.nbytes for weight in model.parameters())
+    if bits is not None:
+        for decoder in opened.family.decoders(model):
+            pack(decoder, bits)
+    needed = sum(weight.nbytes for weight in (*model.parameters(), *model.buffers()))
     try:
         model.to_empty(device=device)
     except torch.OutOfMemoryError:

@@ -1,8 +1,23 @@
-"""Keys and values of a request's past positions."""
+"""Keys and values of past positions: of one request, and of many requests in one batch."""
 
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
 from torch import Tensor
 
+from thinktalk.contracts import Cache
+from thinktalk.nn.attention import attend
+
 SMALLEST = 64  # positions in the first buffer
+
+
+class RequestCache(Cache, Protocol):
+    """A `contracts.Cache` of one request."""
+
+    def truncate(self, length: int) -> None:
+        """Forget all positions from `length` on, and keep the buffers."""
+        ...
 
 
 class KVCache:
@@ -21,6 +36,13 @@ class KVCache:
         """Positions that all layers hold."""
         return self._lengths[-1]
 
+    def attend(
+        self, layer: int, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None
+    ) -> Tensor:
+        """See `contracts.Cache`."""
+        keys, values = self.extend(layer, keys, values)
+        return attend(queries, keys, values, mask)
+
     def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Append keys and values [b, heads, n, head_dim] of a layer, and return all of it as views."""
         start = self._lengths[layer]
@@ -33,9 +55,13 @@ class KVCache:
         self._lengths[layer] = end
         return held[0][:, :, :end], held[1][:, :, :end]
 
+    def truncate(self, length: int) -> None:
+        """Forget all positions from `length` on, and keep the buffers."""
+        self._lengths = [min(length, held) for held in self._lengths]
+
     def clear(self) -> None:
         """Forget all positions and keep the buffers."""
-        self._lengths = [0] * len(self._lengths)
+        self.truncate(0)
 
     def _grown(
         self, held: tuple[Tensor, Tensor] | None, keys: Tensor, values: Tensor, needed: int
@@ -47,3 +73,33 @@ class KVCache:
             for bigger, smaller in zip((keys, values), held, strict=True):
                 bigger[:, :, :filled] = smaller
         return keys, values
+
+
+class Together:
+    """A `contracts.Cache` of one row in which many requests lie end to end, `counts` positions of each.
+
+    Each looks at its own past alone, and by the very operation by which it would if it were by itself: what a
+    request gets does not depend on the others. Positions after those of the last request are nobody's.
+    """
+
+    def __init__(self, caches: Sequence[RequestCache], counts: Sequence[int]):
+        self.caches = caches
+        self.counts = counts
+
+    @property
+    def length(self) -> int:
+        """There is no length that is true of all."""
+        raise TypeError("requests that lie end to end have a length each")
+
+    def attend(
+        self, layer: int, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None
+    ) -> Tensor:
+        """As in `contracts.Cache`, on [1, heads, sum of counts, d]; there is no mask but each request's own."""
+        counts = [*self.counts, rest] if (rest := queries.shape[2] - sum(self.counts)) else self.counts
+        parts = [each.split(counts, dim=2) for each in (queries, keys, values)]
+        attended = [
+            cache.attend(layer, *own) for cache, *own in zip(self.caches, *parts, strict=False)
+        ]  # strict=False: nobody's positions have no cache
+        if rest:
+            attended.append(torch.zeros_like(parts[0][-1]))
+        return attended[0] if len(attended) == 1 else torch.cat(attended, dim=2)

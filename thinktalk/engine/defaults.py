@@ -20,6 +20,7 @@ class Defaults:
     speech: Sampling = SPEECH
     speech_frames: int = 4096
     stop_ids: tuple[int, ...] = ()  # ids that end the text, beside the end of the turn
+    longest_utterance: float = 30.0  # seconds of speech that are transcribed at once
 
     @classmethod
     def load(cls, folder: Path) -> "Defaults":
@@ -35,6 +36,7 @@ class Defaults:
                 speech=_sampling(values, "talker_", cls.speech, sampled=True),
                 speech_frames=int(values.get("talker_max_new_tokens") or cls.speech_frames),
                 stop_ids=tuple(stops) if isinstance(stops, list) else (int(stops),),
+                longest_utterance=float(values.get("longest_utterance_seconds") or cls.longest_utterance),
             )
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise UserError(f"{path} is malformed ({error}); fetch it again") from None

@@ -1,6 +1,8 @@
 """Sound that is encoded before its message is complete: while it is spoken, or because it is long."""
 
+import asyncio
 from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
 from itertools import islice
 
@@ -43,6 +45,12 @@ class Listener:
         self.seconds += len(samples) / rate
         self._hearing.feed(torch.tensor(self._resample(samples)))
 
+    @property
+    def so_far(self) -> Heard | None:
+        """What has been encoded already, in whole windows; what will be heard begins with it."""
+        tokens = self._hearing.tokens if self._hearing is not None else []
+        return Heard(torch.cat(tokens)) if tokens else None
+
     def heard(self) -> Heard:
         """All that was fed, as a part of a message. Raises UserError where that is less than 10 ms."""
         if self._hearing is None:
@@ -54,6 +62,28 @@ class Listener:
         if len(features) == 0:
             raise UserError("a sound is shorter than 10 ms; give a longer recording")
         return Heard(features)
+
+
+class AsyncListener:
+    """The same for an event loop, while a thread of `executor` works."""
+
+    def __init__(self, listener: Listener, executor: Executor):
+        self._listener = listener
+        self._executor = executor
+
+    @property
+    def seconds(self) -> float:
+        return self._listener.seconds
+
+    @property
+    def so_far(self) -> Heard | None:
+        return self._listener.so_far
+
+    async def feed(self, samples: np.ndarray, rate: int = HEARING_RATE) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._executor, self._listener.feed, samples, rate)
+
+    async def heard(self) -> Heard:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._listener.heard)
 
 
 def heard_long(encoder: AudioEncoder, messages: Sequence[Message]) -> Generator[None, None, list[Message]]:

@@ -13,9 +13,11 @@ class Progress:
 
     began: float | None = None
     prompt_tokens: int = 0
+    cached_tokens: int = 0
     text_tokens: int = 0
     speech_frames: int = 0
     speech_seconds: float = 0.0
+    to_speak: bool = False
     first_text: float | None = None
     first_audio: float | None = None
     text: list[str] = field(default_factory=list)
@@ -44,7 +46,7 @@ class Progress:
         self.speech_seconds += len(chunk.samples) / chunk.rate
 
     def done(self, reason: FinishReason) -> Done:
-        usage = Usage(self.prompt_tokens, self.text_tokens, self.speech_frames)
+        usage = Usage(self.prompt_tokens, self.text_tokens, self.speech_frames, self.cached_tokens)
         timings = Timings(self.first_text, self.first_audio, self._elapsed(), self.speech_seconds)
         text, thinking = "".join(self.text), "".join(self.thinking).strip("\n")
         return Done(text, reason, usage, timings, thinking, tuple(self.tool_calls))

@@ -43,20 +43,24 @@ class Sampling:
 
 
 GREEDY = Sampling(temperature=0)
+DRAWN_AT_ONCE = 64  # random numbers of a request
 
 
 class TokenSampler:
     """A `contracts.Sampler` of one request: it remembers what it has seen of the history.
 
-    `forbidden` [vocab] is True where an id may never be chosen.
+    `forbidden` [vocab] is True where an id may never be chosen. Its random numbers are its own and are drawn on
+    the CPU, one a choice: neither the device nor other requests change what a seed gives.
     """
 
     def __init__(self, sampling: Sampling, device: torch.device, forbidden: Tensor | None = None):
         self.sampling = sampling
+        self._device = device
         self._forbidden = forbidden
         self._said: Tensor | None = None  # [vocab]: ids of the history
         self._noted = 0  # how much of the history is in it
-        self._generator = torch.Generator(device)
+        self._drawn: list[float] = []  # from last to first
+        self._generator = torch.Generator()
         if sampling.seed is None:
             self._generator.seed()
         else:
@@ -64,38 +68,81 @@ class TokenSampler:
 
     def __call__(self, logits: Tensor, history: Sequence[int] = ()) -> Tensor:
         """logits [b, vocab] -> ids [b]. `history` only ever grows; the penalty is on what is in it."""
-        sampling = self.sampling
-        logits = logits.float()
-        if sampling.repetition_penalty != 1:
-            penalised = logits * torch.where(
-                logits > 0, 1 / sampling.repetition_penalty, sampling.repetition_penalty
-            )
-            logits = torch.where(self._note(logits, history), penalised, logits)
-        if self._forbidden is not None:
-            logits = logits.masked_fill(self._forbidden, float("-inf"))
-        if sampling.greedy:
-            return logits.argmax(-1)
-        return torch.multinomial(self._allowed(logits), 1, generator=self._generator)[:, 0]
+        return choose([self] * len(logits), logits, [history] * len(logits))
 
-    def _note(self, logits: Tensor, history: Sequence[int]) -> Tensor:
+    def said(self, vocab: int, history: Sequence[int]) -> Tensor:
+        """[vocab]: True for what the history holds."""
         if self._said is None:
-            self._said = torch.zeros(logits.shape[-1], dtype=torch.bool, device=logits.device)
-        if new := list(history[self._noted :]):
-            self._said[new] = True
-            self._noted = len(history)
+            self._said = torch.zeros(vocab, dtype=torch.bool, device=self._device)
+        for id in set(history[self._noted :]):
+            self._said[id] = True
+        self._noted = len(history)
         return self._said
 
-    def _allowed(self, logits: Tensor) -> Tensor:
-        """Probabilities [b, vocab], zero outside the `top_k` likeliest and outside the likeliest `top_p`."""
-        sampling = self.sampling
-        logits = logits / sampling.temperature
-        if 0 < sampling.top_k < logits.shape[-1]:
-            least = logits.topk(sampling.top_k, dim=-1).values[:, -1:]
-            logits = logits.masked_fill(logits < least, float("-inf"))
-        probabilities = logits.softmax(-1)
-        if sampling.top_p < 1:
-            ordered, ids = probabilities.sort(dim=-1, descending=True)
-            before = ordered.cumsum(-1) - ordered  # what likelier ids make up together
-            ordered = ordered.masked_fill(before >= sampling.top_p, 0)
-            probabilities = torch.zeros_like(probabilities).scatter_(-1, ids, ordered)
-        return probabilities
+    def uniform(self) -> float:
+        """The next random number in [0, 1)."""
+        if not self._drawn:
+            self._drawn = torch.rand(DRAWN_AT_ONCE, generator=self._generator).tolist()[::-1]
+        return self._drawn.pop()
+
+
+def choose(
+    samplers: Sequence[TokenSampler], logits: Tensor, histories: Sequence[Sequence[int]] | None = None
+) -> Tensor:
+    """An id [b] for each row of logits [b, vocab], by its own sampler and its own history.
+
+    Rows that are chosen alike are chosen together; every row comes out as it would alone.
+    """
+    groups = alike(samplers)
+    if len(groups) == 1:
+        return _choose(samplers, logits, histories)
+    ids = torch.empty(len(logits), dtype=torch.long, device=logits.device)
+    for rows in groups.values():
+        own = None if histories is None else [histories[row] for row in rows]
+        ids[rows] = _choose([samplers[row] for row in rows], logits[rows], own)
+    return ids
+
+
+def alike(samplers: Sequence[TokenSampler]) -> dict[Sampling, list[int]]:
+    """The rows that are chosen in the same way, by whatever seeds."""
+    groups: dict[Sampling, list[int]] = {}
+    for row, sampler in enumerate(samplers):
+        groups.setdefault(replace(sampler.sampling, seed=None), []).append(row)
+    return groups
+
+
+def _choose(
+    samplers: Sequence[TokenSampler], logits: Tensor, histories: Sequence[Sequence[int]] | None
+) -> Tensor:
+    """`choose` for samplers that differ in their seeds and in what is forbidden at most."""
+    sampling = samplers[0].sampling
+    logits = logits.float()
+    if sampling.repetition_penalty != 1 and histories is not None:
+        pairs = zip(samplers, histories, strict=True)
+        said = torch.stack([sampler.said(logits.shape[-1], history) for sampler, history in pairs])
+        penalty = sampling.repetition_penalty
+        logits = torch.where(said, torch.where(logits > 0, logits / penalty, logits * penalty), logits)
+    if any(sampler._forbidden is not None for sampler in samplers):
+        nothing = torch.zeros_like(logits[0], dtype=torch.bool)
+        forbidden = [nothing if s._forbidden is None else s._forbidden for s in samplers]
+        logits = logits.masked_fill(torch.stack(forbidden), float("-inf"))
+    if sampling.greedy:
+        return logits.argmax(-1)
+    uniforms = [sampler.uniform() for sampler in samplers]
+    return draw(sampling, logits, torch.tensor(uniforms, device=logits.device))
+
+
+def draw(sampling: Sampling, logits: Tensor, uniforms: Tensor) -> Tensor:
+    """Ids [b] from among the `top_k` likeliest and the likeliest that make up `top_p`, by a number in [0, 1) each.
+
+    logits [b, vocab] in float32, uniforms [b]. Nothing here depends on values.
+    """
+    likeliest, ids = logits.topk(min(sampling.top_k or logits.shape[-1], logits.shape[-1]), dim=-1)
+    probabilities = (likeliest / sampling.temperature).softmax(-1)
+    up_to = probabilities.cumsum(-1)
+    total = up_to[:, -1:]
+    if sampling.top_p < 1:
+        allowed = up_to - probabilities < sampling.top_p  # what likelier ids make up together
+        total = (up_to * allowed).amax(-1, keepdim=True)
+    drawn = uniforms[:, None] * total
+    return ids.gather(1, (up_to < drawn).sum(-1, keepdim=True))[:, 0]

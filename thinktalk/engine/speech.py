@@ -1,14 +1,16 @@
-"""Speech of one reply: text goes in as it is written, sound comes out frame by frame."""
+"""Speech of replies: text goes in as it is written, sound comes out frame by frame."""
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from thinktalk.contracts import SpeechChunk
 from thinktalk.engine.defaults import PREDICTOR
 from thinktalk.engine.sampler import GREEDY, Sampling, TokenSampler
-from thinktalk.engine.stages.talk import Briefing, Talking
-from thinktalk.engine.stages.vocode import Vocoding
+from thinktalk.engine.stages.talk import Briefing, Talking, talk
+from thinktalk.engine.stages.vocode import Vocoding, vocode
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.rates import SPEAKING_RATE
 
@@ -22,36 +24,48 @@ class Speech:
         forbidden = torch.arange(talker.codec_head.out_features, device=device) >= talker.codebook_size
         forbidden[talker.config.codec_eos_token_id] = False
         predictor = GREEDY if sampling.greedy else PREDICTOR.seeded(sampling.seed)
-        self._talking = Talking(
+        self.talking = Talking(
             model, briefing, TokenSampler(sampling, device, forbidden), TokenSampler(predictor, device), most
         )
-        self._vocoding = Vocoding(model.code2wav)
+        self.vocoding = Vocoding(model.code2wav)
         self._frames = 0
 
     def tell(self, ids: Sequence[int]) -> None:
-        self._talking.tell(ids)
+        self.talking.tell(ids)
 
     def end(self) -> None:
-        self._talking.end()
+        self.talking.end()
 
     @property
     def ready(self) -> bool:
-        return self._talking.ready
+        return self.talking.ready
 
     @property
     def finished(self) -> bool:
-        return self._talking.finished
+        return self.talking.finished
 
     @property
     def cut(self) -> bool:
-        return self._talking.cut
+        return self.talking.cut
 
     def step(self) -> SpeechChunk | None:
         """The next frame's sound, or None at the end of speech."""
-        codes = self._talking.step()
-        return None if codes is None else self.synthesise(codes)
+        return speak([self])[0]
 
-    def synthesise(self, codes: torch.Tensor) -> SpeechChunk:
-        """Codes [1, groups] of the next frame to its sound."""
+    def sound(self, codes: Tensor, samples: np.ndarray) -> SpeechChunk:
+        """Codes [1, groups] of the next frame and their samples, as an event."""
         self._frames += 1
-        return SpeechChunk(self._vocoding.step(codes), SPEAKING_RATE, self._frames - 1)
+        return SpeechChunk(samples, SPEAKING_RATE, self._frames - 1)
+
+
+def speak(speeches: Sequence[Speech]) -> list[SpeechChunk | None]:
+    """A step of many at once: the sound of the next frame of each, or None at the end of its speech."""
+    codes = talk([speech.talking for speech in speeches])
+    going = [(row, frame) for row, frame in enumerate(codes) if frame is not None]
+    chunks: list[SpeechChunk | None] = [None] * len(speeches)
+    if going:
+        vocodings = [speeches[row].vocoding for row, _ in going]
+        sounds = vocode(vocodings, torch.cat([frame for _, frame in going]))
+        for (row, frame), samples in zip(going, sounds, strict=True):
+            chunks[row] = speeches[row].sound(frame, samples)
+    return chunks

@@ -24,6 +24,7 @@ class Family:
     read_config: Callable[[Path], Any]
     build: type[Any]  # the module's class: (config, with its speaking parts) -> a module that holds `config`
     stored: Callable[[nn.Module], dict[str, Tensor]]  # names on disk -> views of the module's own weights
+    decoders: Callable[[Any], list[nn.Module]]  # a model -> its parts whose weights may be packed
     parts: Mapping[str, tuple[str, ...]]  # a part, as people call it -> the prefixes of its names on disk
     speaking: tuple[str, ...]  # prefixes on disk that only speech needs
     generation: Callable[[Any], dict[str, Any]]  # config -> what generation_config.json should say

@@ -35,24 +35,36 @@ class Attention(nn.Module):
         queries = self.q_norm(self._heads(self.q_proj(x)))  # [b, h, n, d]
         keys = self.k_norm(self._heads(self.k_proj(x)))
         values = self._heads(self.v_proj(x))
-        queries, keys = rotate(queries, rope), rotate(keys, rope)
-        if cache is not None:
-            keys, values = cache.extend(layer, keys, values)  # [b, kv, s, d]
-        causal = mask is None and queries.shape[2] > 1
-        if causal and keys.shape[2] > queries.shape[2]:
-            mask, causal = causal_mask(queries.shape[2], keys.shape[2], device=x.device), False
-        attended = F.scaled_dot_product_attention(
-            queries,
-            keys,
-            values,
-            attn_mask=mask,
-            is_causal=causal,
-            enable_gqa=keys.shape[1] != queries.shape[1],
-        )
+        turned = rotate(torch.cat((queries, keys), dim=1), rope)
+        queries, keys = turned.split((queries.shape[1], keys.shape[1]), dim=1)
+        if cache is None:
+            attended = attend(queries, keys, values, mask)
+        else:
+            attended = cache.attend(layer, queries, keys, values, mask)
         return self.o_proj(attended.transpose(1, 2).flatten(2))
 
     def _heads(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+
+
+def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
+    """What queries [b, h, n, d] find among keys and values [b, kv, s, d]: [b, h, n, d]. The n are the last of the s.
+
+    `mask` [.., n, s] (True: may look) replaces the plain causal one.
+    """
+    heads, new = queries.shape[1:3]
+    kv_heads, seen = keys.shape[1:3]
+    if (
+        mask is None and new == 1 and heads != kv_heads
+    ):  # the heads of a group look at the same keys, as if in line
+        grouped = queries.reshape(len(queries), kv_heads, heads // kv_heads, -1)
+        return F.scaled_dot_product_attention(grouped, keys, values).reshape(queries.shape)
+    causal = mask is None and new > 1
+    if causal and seen > new:
+        mask, causal = causal_mask(new, seen, device=queries.device), False
+    return F.scaled_dot_product_attention(
+        queries, keys, values, attn_mask=mask, is_causal=causal, enable_gqa=heads != kv_heads
+    )
 
 
 def causal_mask(new: int, seen: int, window: int | None = None, device: torch.device | None = None) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from thinktalk.contracts import Features, Prompt
+from thinktalk.engine.memory import unread
 from thinktalk.features.mel import MelState, StreamingMel, compress
 from thinktalk.models.qwen3_omni.audio_encoder import AudioEncoder
 from thinktalk.models.qwen3_omni.config import ThinkerConfig
@@ -43,12 +44,43 @@ class Inputs:
             )
 
 
-def encode(thinker: Thinker, prompt: Prompt, config: ThinkerConfig) -> Inputs:
-    """Encode all media of `prompt` and merge them into its embeddings."""
+@dataclass(frozen=True)
+class Unread:
+    """A prompt of which `known` positions have been read before."""
+
+    prompt: Prompt
+    known: int = 0
+
+    @property
+    def frames(self) -> int:
+        """Of sound that is to be encoded."""
+        return sum(f.mel.shape[1] for f in self.prompt.audios if f.mel is not None)
+
+
+def encode(thinker: Thinker, prompt: Prompt, config: ThinkerConfig, known: int = 0) -> Inputs:
+    """Encode all media of `prompt` and merge them into its embeddings, from position `known` on."""
+    return encode_together(thinker, [Unread(prompt, known)], config)[0]
+
+
+def encode_together(thinker: Thinker, asked: Sequence[Unread], config: ThinkerConfig) -> list[Inputs]:
+    """`encode` for many; what they heard goes through the encoder at once."""
+    left = [unread(one.prompt, one.known, config) for one in asked]
+    device = thinker.model.embed_tokens.weight.device
+    heard = _audios(thinker.audio_tower, [prompt.audios for prompt in left], device)
+    return [
+        _merged(thinker, one, prompt, audio, config)
+        for one, prompt, audio in zip(asked, left, heard, strict=True)
+    ]
+
+
+def _merged(
+    thinker: Thinker, asked: Unread, prompt: Prompt, audio: Tensor | None, config: ThinkerConfig
+) -> Inputs:
+    """The embeddings of what is left of a prompt, with its media among them."""
+    positions, delta = prompt_positions(asked.prompt, config)
     table = thinker.model.embed_tokens
     device = table.weight.device
     ids = prompt.ids.to(device)
-    audio = _audio(thinker.audio_tower, prompt.audios, device) if prompt.audios else None
     image, image_levels = _visual(thinker.visual, prompt.images, device)
     video, video_levels = _visual(thinker.visual, prompt.videos, device)
     embedded = merge(ids, table(ids), audio, image, video, config)
@@ -56,16 +88,33 @@ def encode(thinker: Thinker, prompt: Prompt, config: ThinkerConfig) -> Inputs:
     if prompt.images or prompt.videos:
         mask, levels = merge_deepstack(ids, image_levels, video_levels, config)
         deepstack = DeepStack(mask[None], levels)
-    positions, delta = prompt_positions(prompt, config)
-    return Inputs(ids, embedded[None], positions[:, None].to(device), delta, deepstack)
+    return Inputs(ids, embedded[None], positions[:, None, asked.known :].to(device), delta, deepstack)
 
 
-def _audio(encoder: AudioEncoder, audios: Sequence[Features], device: torch.device) -> Tensor:
-    """All audio tokens in order [tokens, width]. What was encoded before counts as beside the rest."""
-    fresh = [f.mel.to(device) for f in audios if f.mel is not None]
-    beside_full = any(f.encoded is not None and f.tokens >= AUDIO_TOKENS_PER_CHUNK for f in audios)
-    encoded = iter(encoder(fresh, continued=beside_full) if fresh else ())
-    return torch.cat([next(encoded) if f.encoded is None else f.encoded.to(device) for f in audios])
+def _audios(
+    encoder: AudioEncoder, prompts: Sequence[Sequence[Features]], device: torch.device
+) -> list[Tensor | None]:
+    """All audio tokens of each prompt in order [tokens, width], or None. What was encoded before is beside the rest."""
+    mels = [[f.mel.to(device) for f in audios if f.mel is not None] for audios in prompts]
+    # The tail of sound whose beginning was encoded before is padded in a way of its own.
+    tails = [
+        any(f.encoded is not None and f.tokens >= AUDIO_TOKENS_PER_CHUNK for f in audios)
+        for audios in prompts
+    ]
+    encoded: list[Iterator[Tensor]] = [iter(())] * len(prompts)
+    for continued in (False, True):
+        rows = [row for row, own in enumerate(mels) if own and tails[row] == continued]
+        if rows:
+            groups = [len(mels[row]) for row in rows]
+            made = iter(encoder([mel for row in rows for mel in mels[row]], continued, groups))
+            for row, count in zip(rows, groups, strict=True):
+                encoded[row] = iter([next(made) for _ in range(count)])
+    return [
+        torch.cat([next(own) if f.encoded is None else f.encoded.to(device) for f in audios])
+        if audios
+        else None
+        for audios, own in zip(prompts, encoded, strict=True)
+    ]
 
 
 def _visual(
@@ -92,7 +141,7 @@ class Hearing:
         self._loudest = float("-inf")
         self._stream, self._state = StreamingMel(), MelState()
         self._frames = torch.empty(MEL_BINS, 0)  # raw, of the window that is not complete yet
-        self._tokens: list[Tensor] = []
+        self.tokens: list[Tensor] = []  # of whole windows, and at last of the rest
 
     @torch.inference_mode()
     def feed(self, samples: Tensor) -> None:
@@ -108,7 +157,7 @@ class Hearing:
         self._take(self._stream.flush(self._state))
         while self._frames.shape[1]:
             self._encode(self._encoder.window)
-        return torch.cat(self._tokens) if self._tokens else torch.empty(0, self._encoder.proj2.out_features)
+        return torch.cat(self.tokens) if self.tokens else torch.empty(0, self._encoder.proj2.out_features)
 
     def _take(self, frames: Tensor) -> None:
         self._frames = torch.cat((self._frames, frames), dim=1)
@@ -118,4 +167,4 @@ class Hearing:
         self._loudest = max(self._loudest, window.max().item())
         peak = self._loudest if self._known is None else self._known
         mel = compress(window, peak).to(self._encoder.conv_out.weight.device)
-        self._tokens += self._encoder([mel], continued=bool(self._tokens))
+        self.tokens += self._encoder([mel], continued=bool(self.tokens))

@@ -1,4 +1,4 @@
-"""The Talker and MTP at work on one reply: a frame of codes a step, one item of text taken in with each."""
+"""The Talker and MTP at work on replies: a frame of codes a step, one item of text taken in with each."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -7,21 +7,38 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from thinktalk.contracts import Sampler
-from thinktalk.engine.cache import KVCache
+from thinktalk.engine import ways
+from thinktalk.engine.cache import KVCache, RequestCache, Together
+from thinktalk.engine.sampler import TokenSampler, choose
 from thinktalk.models.qwen3_omni import handoff
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
+from thinktalk.models.qwen3_omni.talker import Talker
+from thinktalk.nn import steady
 
 
 @dataclass
 class Briefing:
-    """What the Talker knows before it speaks: seen [1, k, width], positions [3, k + 9] and their delta."""
+    """What the Talker is to know before it speaks: seen [1, k, width], positions [3, k + 9] and their delta.
+
+    It comes after what is in `cache` already.
+    """
 
     seen: Tensor
     positions: Tensor
     delta: float
     header: Tensor  # ids [3] that begin the assistant's turn
     voice: int
+    cache: RequestCache
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of what the Talker sees of a conversation: `seen` [1, n, width] at `positions` [3, 1, n]."""
+
+    talker: Talker
+    seen: Tensor
+    positions: Tensor
+    cache: RequestCache
 
 
 class Talking:
@@ -30,28 +47,32 @@ class Talking:
     It never speaks ahead of the text: where there is none to take in, and more will come, it is not ready.
     """
 
-    def __init__(self, model: Qwen3Omni, briefing: Briefing, sampler: Sampler, predictor: Sampler, most: int):
-        self._model = model
+    def __init__(
+        self,
+        model: Qwen3Omni,
+        briefing: Briefing,
+        sampler: TokenSampler,
+        predictor: TokenSampler,
+        most: int,
+    ):
+        self.model = model
         self._briefing: Briefing | None = briefing
         self._delta = briefing.delta
-        self._sampler, self._predictor_sampler = sampler, predictor
+        self.sampler, self.predictor = sampler, predictor
         self._most = most
         self._marks = handoff.marks(model)
-        self._cache = KVCache(len(model.talker.model.layers), capacity=briefing.positions.shape[1] + 256)
-        self._frame_cache = KVCache(
-            len(model.talker.code_predictor.model.layers), model.talker.config.num_code_groups
-        )
+        self.cache = briefing.cache
         self._queue: deque[Tensor] = deque()  # items of text [1, 1, width]
         self._ended = False
         self._frame: Tensor | None = None  # the last frame's embedding [1, 1, width]
-        self._history: list[int] = []  # first codes
+        self.history: list[int] = []  # first codes
         self.finished = False
         self.cut = False  # it was stopped at its longest
 
     def tell(self, ids: Sequence[int]) -> None:
         """Text to be spoken after what was told before."""
         if ids and not self.finished:
-            items = handoff.read(self._model, torch.tensor(ids, device=self._marks.pad.device))
+            items = handoff.read(self.model, torch.tensor(ids, device=self._marks.pad.device))
             self._queue.extend(items.split(1, dim=1))
 
     def end(self) -> None:
@@ -70,44 +91,68 @@ class Talking:
 
     def step(self) -> Tensor | None:
         """The codes [1, groups] of the next frame, or None where speech has come to its end."""
-        hidden = self._begin() if self._frame is None else self._go_on(self._frame)
-        talker = self._model.talker
-        code = self._sampler(talker.codec_head(hidden), self._history)
-        first = int(code)
-        if first == talker.config.codec_eos_token_id:
-            self.finished = True
-            return None
-        codes = self._fill_in(hidden, code)
-        self._frame = talker.embed_frame(codes[..., None])
-        self._history.append(first)
-        if len(self._history) >= self._most:
-            self.finished = self.cut = True
-        return codes
+        return talk([self])[0]
 
-    def _begin(self) -> Tensor:
-        assert self._briefing is not None
-        told, self._briefing = self._briefing, None
-        opening = handoff.opening(self._model, self._marks, told.header, self._queue.popleft(), told.voice)
-        return self._take_in(torch.cat((told.seen, opening), dim=1), told.positions[:, None])
-
-    def _go_on(self, frame: Tensor) -> Tensor:
+    def next(self) -> tuple[Tensor, Tensor]:
+        """What the Talker is to take in for the next frame: x [1, n, width] and where it stands [3, 1, n]."""
+        if self._frame is None:
+            assert self._briefing is not None
+            told, self._briefing = self._briefing, None
+            opening = handoff.opening(self.model, self._marks, told.header, self._queue.popleft(), told.voice)
+            return torch.cat((told.seen, opening), dim=1), told.positions[:, None]
         text = self._queue.popleft() if self._queue else self._marks.pad
-        at = self._cache.length + self._delta
-        return self._take_in(frame + text, torch.full((3, 1, 1), at, device=frame.device))
+        at = self.cache.length + self._delta
+        return self._frame + text, torch.full((3, 1, 1), at, device=text.device)
 
-    def _take_in(self, x: Tensor, positions: Tensor) -> Tensor:
-        """The Talker's state [1, width] after x [1, n, width]."""
-        hidden, _ = self._model.talker.model(x, positions, self._cache)
-        return hidden[:, -1]
+    def spoke(self, first: int, frame: Tensor) -> None:
+        """The frame was made: its first code, and its embedding [1, 1, width]."""
+        self._frame = frame
+        self.history.append(first)
+        if len(self.history) >= self._most:
+            self.finished = self.cut = True
 
-    def _fill_in(self, hidden: Tensor, code: Tensor) -> Tensor:
-        """State [1, width] and first code [1] -> all codes of the frame [1, groups]."""
-        predictor, codes = self._model.talker.code_predictor, [code]
-        self._frame_cache.clear()
-        x = torch.stack((hidden, self._model.talker.model.codec_embedding(code)), dim=1)
-        for group, head in enumerate(predictor.lm_head):
-            if group:
-                x = predictor.model.codec_embedding[group - 1](codes[-1])[:, None]
-            state = predictor(x, self._frame_cache)[:, -1]
-            codes.append(self._predictor_sampler(head(state), ()))
-        return torch.stack(codes, dim=1)
+
+def talk(talkings: Sequence[Talking]) -> list[Tensor | None]:
+    """A step of many at once: the codes [1, groups] of the next frame of each, or None at the end of its speech."""
+    talker = talkings[0].model.talker
+    pieces = [Part(talker, *one.next(), one.cache) for one in talkings]
+    hidden = listen(pieces)
+    logits = talker.codec_head(hidden)[: len(talkings)]
+    codes = choose([one.sampler for one in talkings], logits, [one.history for one in talkings])
+    frames: list[Tensor | None] = [None] * len(talkings)
+    going = []
+    for row, (one, first) in enumerate(zip(talkings, codes.tolist(), strict=True)):
+        one.finished = first == talker.config.codec_eos_token_id
+        if not one.finished:
+            going.append((row, first))
+    if going:
+        rows = torch.tensor([row for row, _ in going], device=codes.device)
+        filled = fill_in(talker, hidden[rows], codes[rows], [talkings[row].predictor for row, _ in going])
+        embedded = talker.embed_frame(filled[..., None])
+        for (row, first), frame, own in zip(going, filled.split(1), embedded.split(1), strict=True):
+            talkings[row].spoke(first, own)
+            frames[row] = frame
+    return frames
+
+
+def fill_in(talker: Talker, hidden: Tensor, codes: Tensor, samplers: Sequence[TokenSampler]) -> Tensor:
+    """MTP: states [b, width] and first codes [b] -> all codes of the frames [b, groups]."""
+    predictor, count = talker.code_predictor, len(codes)
+    x = torch.stack((hidden, talker.model.codec_embedding(codes)), dim=1)
+    if (quick := ways.predictor(predictor)) is not None:
+        return torch.cat((codes[:, None], quick(x, samplers)), dim=1)
+    cache = KVCache(len(predictor.model.layers), capacity=talker.config.num_code_groups)
+    others = predictor.fill_in(
+        steady.at_least(x), cache, lambda logits, _: steady.at_least(choose(samplers, logits[:count]))
+    )
+    return torch.cat((codes[:, None], others[:count]), dim=1)
+
+
+def listen(parts: Sequence[Part]) -> Tensor:
+    """Take in many parts, all end to end in one row -> the Talker's state [b or more, width] after each."""
+    counts = [part.seen.shape[1] for part in parts]
+    x = steady.at_least(torch.cat([part.seen for part in parts], dim=1), dim=1)
+    places = steady.at_least(torch.cat([part.positions for part in parts], dim=2), dim=2)
+    hidden, _ = parts[0].talker.model(x, places, Together([part.cache for part in parts], counts))
+    last = torch.tensor(counts, device=x.device).cumsum(0) - 1
+    return steady.at_least(hidden[0, last])

@@ -1,6 +1,9 @@
-"""Code2Wav at work on one reply: a frame of codes to its sound, with carried state."""
+"""Code2Wav at work on replies: a frame of codes to its sound, with carried state."""
+
+from collections.abc import Sequence
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from thinktalk.models.qwen3_omni.code2wav import Code2Wav, VocoderState
@@ -10,10 +13,24 @@ class Vocoding:
     """One request in Code2Wav: the state that it carries from frame to frame."""
 
     def __init__(self, code2wav: Code2Wav):
-        self._code2wav = code2wav
-        self._state: VocoderState | None = None
+        self.code2wav = code2wav
+        self.state: VocoderState | None = None
 
     def step(self, codes: Tensor) -> np.ndarray:
         """Codes [1, groups] of the next frame -> float32 samples [1920] (555 fewer of the first frame)."""
-        samples, self._state = self._code2wav(codes[..., None], self._state)
-        return samples[0].float().cpu().numpy()
+        return vocode([self], codes)[0]
+
+
+def vocode(vocodings: Sequence[Vocoding], codes: Tensor) -> list[np.ndarray]:
+    """A step of many at once: codes [b, groups] -> the samples of each. Those that begin are a batch of their own."""
+    samples: list[np.ndarray] = [np.empty(0)] * len(vocodings)
+    begun = [row for row, one in enumerate(vocodings) if one.state is not None]
+    new = [row for row, one in enumerate(vocodings) if one.state is None]
+    for rows in filter(None, (begun, new)):
+        own = codes if len(rows) == len(codes) else codes[torch.tensor(rows, device=codes.device)]
+        states = [state for row in rows if (state := vocodings[row].state) is not None]
+        state = type(states[0]).stack(states) if states else None
+        sound, state = vocodings[0].code2wav(own[..., None], state)
+        for row, wave, kept in zip(rows, sound.float().cpu().numpy(), state.rows(), strict=True):
+            samples[row], vocodings[row].state = wave, kept
+    return samples

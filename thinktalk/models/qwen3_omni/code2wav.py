@@ -8,14 +8,16 @@ into calls gives the same samples. The stream lags: T frames give 1920 T - 555 s
 """
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from thinktalk.models.qwen3_omni.config import Code2WavConfig
-from thinktalk.nn.attention import Attention, causal_mask
+from thinktalk.nn.attention import Attention, attend, causal_mask
 from thinktalk.nn.causal_conv import CausalConv, CausalUpsample
 from thinktalk.nn.moe import GatedMLP
 from thinktalk.nn.norm import LayerScale, RMSNorm
@@ -25,28 +27,70 @@ from thinktalk.nn.snake import SnakeBeta
 ConvState = tuple  # nested tuples of the last inputs of each convolution
 
 
-@dataclass
 class WindowCache:
-    """The last `window` - 1 keys and values of each layer, and how many positions went by."""
+    """The last `window` - 1 keys and values of each layer [b, heads, window - 1, d], zeros before the first.
 
-    window: int
-    length: int
-    layers: list[tuple[Tensor, Tensor] | None]
+    `lengths` [b] says how many positions went by in each row.
+    """
 
-    def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    def __init__(self, window: int, lengths: Tensor, layers: list[tuple[Tensor, Tensor] | None]):
+        self.window = window
+        self.lengths = lengths
+        self.layers = layers
+
+    def attend(
+        self, layer: int, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None
+    ) -> Tensor:
+        """See `contracts.Cache`."""
         if (past := self.layers[layer]) is not None:
             keys, values = torch.cat((past[0], keys), dim=2), torch.cat((past[1], values), dim=2)
         keep = self.window - 1
-        self.layers[layer] = keys[:, :, -keep:], values[:, :, -keep:]
-        return keys, values
+        missing = max(0, keep - keys.shape[2])
+        kept = [
+            F.pad(each[:, :, -keep:], (0, 0, missing, 0)) if missing else each[:, :, -keep:]
+            for each in (keys, values)
+        ]
+        self.layers[layer] = kept[0], kept[1]
+        return attend(queries, keys, values, mask)
 
 
 @dataclass
 class VocoderState:
-    """All that a stream must remember; its size does not grow."""
+    """All that streams [b] must remember; its size does not grow."""
 
     attention: WindowCache
-    convolutions: ConvState | None
+    convolutions: ConvState
+
+    @classmethod
+    def stack(cls, states: "Sequence[VocoderState]") -> "VocoderState":
+        """Streams that have begun, as one batch."""
+        first = states[0].attention
+        if len(states) == 1:
+            return states[0]
+        lengths = torch.cat([state.attention.lengths for state in states])
+        layers = _stacked([tuple(state.attention.layers) for state in states])
+        attention = WindowCache(first.window, lengths, list(layers))
+        return cls(attention, _stacked([state.convolutions for state in states]))
+
+    def rows(self) -> "list[VocoderState]":
+        """Each stream's own."""
+        window, lengths = self.attention.window, self.attention.lengths
+        layers = _rows(tuple(self.attention.layers), len(lengths))
+        convolutions = _rows(self.convolutions, len(lengths))
+        return [
+            VocoderState(WindowCache(window, length, list(own)), kept)
+            for length, own, kept in zip(lengths.split(1), layers, convolutions, strict=True)
+        ]
+
+    def tensors(self) -> list[Tensor]:
+        """All that it is made of, each of b rows."""
+        return _flat((self.attention.lengths, tuple(self.attention.layers), self.convolutions))
+
+    def of(self, tensors: Sequence[Tensor]) -> "VocoderState":
+        """A state that is made of these, in the order of `tensors`."""
+        form = self.attention.lengths, tuple(self.attention.layers), self.convolutions
+        lengths, layers, convolutions = _formed(form, iter(tensors))
+        return VocoderState(WindowCache(self.attention.window, lengths, list(layers)), convolutions)
 
 
 class TransformerLayer(nn.Module):
@@ -62,7 +106,7 @@ class TransformerLayer(nn.Module):
         self.mlp = GatedMLP(width, config.intermediate_size)
         self.mlp_layer_scale = LayerScale(width, config.layer_scale_initial_scale)
 
-    def forward(self, x: Tensor, rope: Rope, cache: WindowCache, layer: int, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, rope: Rope, cache: WindowCache, layer: int, mask: Tensor | None) -> Tensor:
         x = x + self.self_attn_layer_scale(self.self_attn(self.input_layernorm(x), rope, cache, layer, mask))
         return x + self.mlp_layer_scale(self.mlp(self.post_attention_layernorm(x)))
 
@@ -79,16 +123,18 @@ class PreTransformer(nn.Module):
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
 
     def forward(self, x: Tensor, past: WindowCache | None) -> tuple[Tensor, WindowCache]:
-        new = x.shape[1]
-        start = past.length if past is not None else 0
-        layers: list[tuple[Tensor, Tensor] | None] = [None for _ in self.layers]
-        if past is not None:
-            layers = list(past.layers)
-        cache = WindowCache(self.window, start + new, layers)
-        positions = torch.arange(start, start + new, device=x.device)[None]
-        rope = rotary(positions, self.head_dim, self.theta, x.dtype)
-        seen = new + min(start, self.window - 1)
-        mask = causal_mask(new, seen, self.window, device=x.device)
+        new, keep = x.shape[1], self.window - 1
+        begun = past.lengths if past else torch.zeros(len(x), dtype=torch.long, device=x.device)
+        cache = WindowCache(
+            self.window, begun + new, list(past.layers if past else [None] * len(self.layers))
+        )
+        steps = torch.arange(new, device=x.device)
+        rope = rotary(begun[:, None] + steps, self.head_dim, self.theta, x.dtype)
+        if past is None:
+            mask = causal_mask(new, new, self.window, device=x.device)
+        else:
+            there = torch.arange(keep + new, device=x.device) >= keep - begun[:, None]
+            mask = causal_mask(new, keep + new, self.window, device=x.device) & there[:, None, None]
         for index, layer in enumerate(self.layers):
             x = layer(x, rope, cache, index, mask)
         return self.norm(x), cache
@@ -200,3 +246,32 @@ def _chain(modules: list, x: Tensor, state: ConvState | None) -> tuple[Tensor, C
         x, kept = (module(x), None) if isinstance(module, SnakeBeta) else module(x, before)
         after.append(kept)
     return x, tuple(after)
+
+
+def _stacked(states: list) -> Any:
+    """Nested tuples of tensors of one stream each, as the same tuples of batches."""
+    first = states[0]
+    if isinstance(first, tuple):
+        return tuple(_stacked(list(parts)) for parts in zip(*states, strict=True))
+    return None if first is None else torch.cat(states)
+
+
+def _flat(state: Any) -> list[Tensor]:
+    """The tensors of nested tuples, in order."""
+    if isinstance(state, tuple):
+        return [tensor for part in state for tensor in _flat(part)]
+    return [] if state is None else [state]
+
+
+def _formed(form: Any, tensors: Iterator[Tensor]) -> Any:
+    """The other way: nested as `form` is."""
+    if isinstance(form, tuple):
+        return tuple(_formed(part, tensors) for part in form)
+    return None if form is None else next(tensors)
+
+
+def _rows(state: Any, count: int) -> list:
+    """The same tuples for each of `count` streams."""
+    if isinstance(state, tuple):
+        return list(zip(*(_rows(part, count) for part in state), strict=True)) or [()] * count
+    return [None] * count if state is None else list(state.split(1))

@@ -4,6 +4,8 @@ A frame is a short sequence of its own: [state, code 0, code 1, ...]; position g
 (Report, section 2.4.)
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -12,7 +14,7 @@ from thinktalk.models.qwen3_omni.config import CodePredictorConfig
 from thinktalk.nn.attention import Attention
 from thinktalk.nn.moe import GatedMLP
 from thinktalk.nn.norm import RMSNorm
-from thinktalk.nn.rope import Rope, rotary
+from thinktalk.nn.rope import Rope, rotary_table
 
 
 class PredictorLayer(nn.Module):
@@ -65,8 +67,21 @@ class CodePredictor(nn.Module):
     def forward(self, x: Tensor, cache: Cache | None = None) -> Tensor:
         """x [b, n, width], the next n places of each frame's sequence -> states [b, n, width]."""
         start = cache.length if cache is not None else 0
-        positions = torch.arange(start, start + x.shape[1], device=x.device)[None]
-        rope = rotary(positions, self.config.head_dim, self.config.rope_theta, x.dtype)
+        config, end = self.config, start + x.shape[1]
+        table = rotary_table(config.num_code_groups, config.head_dim, config.rope_theta, x.dtype, x.device)
+        rope = table[0][:, start:end], table[1][:, start:end]
         for index, layer in enumerate(self.model.layers):
             x = layer(x, rope, cache, index)
         return self.model.norm(x)
+
+    def fill_in(self, x: Tensor, cache: Cache, choose: Callable[[Tensor, int], Tensor]) -> Tensor:
+        """x [b, 2, width], the Talker's state and its code's embedding -> the other codes [b, groups - 1].
+
+        `choose(logits, step)` takes an id [b] for each row of logits [b, vocab]; `cache` is empty.
+        """
+        codes: list[Tensor] = []
+        for step, head in enumerate(self.lm_head):
+            if step:
+                x = self.model.codec_embedding[step - 1](codes[-1])[:, None]
+            codes.append(choose(head(self(x, cache)[:, -1]), step))
+        return torch.stack(codes, dim=1)

@@ -102,6 +102,16 @@ class Tokenizer:
                 return cls(vocab, merges, added)
         raise UserError(f"a vocabulary of {vocab_size} tokens is too small; it takes 300 at the least")
 
+    def padded(self, size: int) -> Self:
+        """With words of no meaning (" 0", " 1", ...) before the added tokens, so that there are `size` tokens.
+
+        For models with random weights: whatever they write is text.
+        """
+        first = len(self._vocab)
+        words = {f"Ġ{number}": first + number for number in range(size - len(self))}
+        added = {name: AddedToken(id + len(words), silent) for name, (id, silent) in self._added.items()}
+        return type(self)(self._vocab | words, self._merges, added)
+
     def __len__(self) -> int:
         """One more than the greatest id."""
         return 1 + max([*self._vocab.values(), *self._names])

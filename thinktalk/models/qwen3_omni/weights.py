@@ -4,13 +4,14 @@ In memory a layer's experts are one tensor, so that a kernel can take them all; 
 its own. Everything else has the same name in both places.
 """
 
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 
 from thinktalk.models.qwen3_omni.config import ARCHITECTURE, DecoderConfig, OmniConfig
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.models.registry import Family
+from thinktalk.nn.packed import Packed
 
 PARTS = {
     "audio encoder": ("thinker.audio_tower.",),
@@ -32,10 +33,15 @@ TABLES = ("embed_tokens.", "codec_embedding.", "code_embedding.", "pos_embed.")
 def stored(model: nn.Module) -> dict[str, Tensor]:
     """Every tensor of the released layout by its name on disk, as a view of the model's own weights.
 
-    To copy into the views is to load the model; on the meta device they are its list of shapes.
+    To copy into the views is to load the model; on the meta device they are its list of shapes. What is packed has
+    views as well, which pack what is copied into them.
     """
     views: dict[str, Tensor] = {}
-    for name, weight in model.state_dict().items():
+    packed = {name: part for name, part in model.named_modules() if isinstance(part, Packed)}
+    plain = {
+        name: weight for name, weight in model.state_dict().items() if name.rpartition(".")[0] not in packed
+    }
+    for name, weight in (plain | cast(dict[str, Tensor], packed)).items():
         prefix, _, leaf = name.rpartition(".")
         if not prefix.endswith(".mlp.experts"):
             views[name] = weight
@@ -48,6 +54,12 @@ def stored(model: nn.Module) -> dict[str, Tensor]:
             else:
                 views[f"{prefix}.{expert}.{leaf}.weight"] = own
     return views
+
+
+def decoders(model: Qwen3Omni) -> list[nn.Module]:
+    """The decoders of Thinker, Talker and MTP: most of the weights."""
+    speaking = [model.talker.model, model.talker.code_predictor] if model.speaks else []
+    return [model.thinker.model, *speaking]
 
 
 def generation(config: OmniConfig) -> dict[str, Any]:
@@ -88,6 +100,7 @@ FAMILY = Family(
     read_config=OmniConfig.load,
     build=Qwen3Omni,
     stored=stored,
+    decoders=decoders,
     parts=PARTS,
     speaking=("talker.", "code2wav."),
     generation=generation,

@@ -3,6 +3,7 @@
 wav, flac, mp3, ogg and opus are read by libsndfile, everything else (m4a, mp4, webm, ...) by FFmpeg.
 """
 
+import math
 import os
 import re
 import sys
@@ -99,6 +100,19 @@ def stream_audio(
             raise UserError(f"{name}: holds no sound samples; give a longer recording")
 
 
+def audio_seconds(source: Source, most: float = math.inf) -> float:
+    """How long a sound is, by decoding it to its end or until it is longer than `most`: no header is trusted.
+
+    Raises the errors of `load_audio`.
+    """
+    seconds = 0.0
+    for piece in stream_audio(source, seconds_per_chunk=8.0):
+        seconds += len(piece) / HEARING_RATE
+        if seconds > most:
+            break
+    return seconds
+
+
 def _resampled(blocks: Iterator[tuple[np.ndarray, int]], rate: int, name: str) -> Iterator[np.ndarray]:
     """Blocks [samples, channels] with their rate -> mono pieces at `rate`."""
     first = next(blocks, None)
@@ -122,7 +136,8 @@ def _blocks(file: BinaryIO, name: str, span: Span) -> Iterator[tuple[np.ndarray,
         sound = _Forward(file)
     except DECODER_ERRORS:
         return _ffmpeg_blocks(file, name, span)
-    if sound.frames == 0:  # perhaps a WAV whose recorder never filled in its length: FFmpeg reads to the end
+    # A WAV or FLAC whose writer never filled in its length: FFmpeg reads to the end.
+    if sound.frames in (0, sys.maxsize):
         return _ffmpeg_blocks(file, name, span)
     return _soundfile_blocks(sound, name, span)
 

@@ -14,10 +14,10 @@ MAX_ASPECT = 200
 WHITE = (255, 255, 255, 255)
 
 
-def load_image(source: Source) -> np.ndarray:
+def load_image(source: Source, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Decode a picture (of an animation, its first) to RGB uint8 [height, width, 3], upright, on white.
 
-    Raises UserError, naming the file, where it is not a picture, is damaged, holds more than MAX_PIXELS, or
+    Raises UserError, naming the file, where it is not a picture, is damaged, holds more than `max_pixels`, or
     has a side over MAX_ASPECT times the other. The header's size is judged before anything is decoded.
     """
     with open_source(source) as (file, name):
@@ -28,7 +28,7 @@ def load_image(source: Source) -> np.ndarray:
         except Exception as error:  # parsers of untrusted bytes fail in many ways; each means the same here
             raise UserError(f"{name}: is not a picture; give a PNG, JPEG or WebP file") from error
         with image:
-            check_size(name, image.height, image.width)
+            check_size(name, image.height, image.width, max_pixels)
             try:
                 return np.asarray(_on_white(ImageOps.exif_transpose(image)))
             except Exception as error:
@@ -36,12 +36,12 @@ def load_image(source: Source) -> np.ndarray:
                 raise UserError(f"{name}: is a damaged or cut short picture ({reason})") from error
 
 
-def check_size(name: str, height: int, width: int) -> None:
+def check_size(name: str, height: int, width: int, max_pixels: int = MAX_PIXELS) -> None:
     """UserError if a picture, or the frames of a video, of this size should not be decoded."""
     if min(height, width) < 1:
         raise UserError(f"{name}: has no pixels ({width} x {height})")
-    if height * width > MAX_PIXELS:
-        raise UserError(f"{name}: is too large at {width} x {height}; stay under {MAX_PIXELS:,} pixels")
+    if height * width > max_pixels:
+        raise UserError(f"{name}: is too large at {width} x {height}; stay under {max_pixels:,} pixels")
     if max(height, width) > MAX_ASPECT * min(height, width):
         raise UserError(f"{name}: is too narrow at {width} x {height}; crop it to under {MAX_ASPECT} to 1")
 

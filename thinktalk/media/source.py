@@ -41,7 +41,8 @@ def open_source(source: Source) -> Iterator[tuple[BinaryIO, str]]:
     if isinstance(source, bytes):
         file, name = io.BytesIO(source), UNNAMED
     else:
-        file, name = source, str(getattr(source, "name", UNNAMED))
+        known = getattr(source, "name", None)  # of temporary files a number, or None
+        file, name = source, known if isinstance(known, str) else UNNAMED
         if not file.seekable():
             file = io.BytesIO(file.read())
     if file.seek(0, io.SEEK_END) == 0:

@@ -80,6 +80,18 @@ def load_video(
     return Video(frames, len(frames) * rate / (last - first), audio)
 
 
+def measure(source: Source) -> tuple[int, float, int]:
+    """Number of coded frames, seconds, and pixels of a frame as the header states them, without decoding.
+
+    Raises UserError as `load_video` does.
+    """
+    with open_source(source) as (file, name):
+        count, rate, _ = _scan(file, name)
+        with open_container(file, name) as container:
+            stream = _video_stream(container, name)
+            return count, count / rate, stream.height * stream.width
+
+
 def _frames(span: Span | None, count: int, rate: float, name: str) -> tuple[int, int]:
     """The first frame of a span, and the one after its last."""
     start, end = span or (0.0, None)

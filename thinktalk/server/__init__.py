@@ -1,0 +1,1 @@
+"""The model behind HTTP and WebSocket, in the shapes that OpenAI's clients speak."""

@@ -1,0 +1,1 @@
+"""Chat completions: OpenAI's shapes on one side, the engine's messages and events on the other."""

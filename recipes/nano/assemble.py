@@ -20,6 +20,7 @@ GENERATION = {
     "talker_do_sample": False,
     "talker_repetition_penalty": 1.0,
     "talker_max_new_tokens": 200,
+    "longest_utterance_seconds": 8,  # as in the corpus
 }
 QUESTION = "What is the capital of France?"
 
@@ -30,7 +31,10 @@ def write(out: Path, folder: Path) -> None:
     omni = shape.model(tokenizer)
     take(omni.thinker, out / "general")
     take(omni.talker, out / "speaking", "talker.")
-    take(omni.code2wav, out / "vocoder")
+    if (out / "polishing/checkpoint.pt").exists():
+        take(omni.code2wav, out / "polishing", "code2wav.")
+    else:
+        take(omni.code2wav, out / "vocoder")
     generation = {"eos_token_id": tokenizer.id("<|im_end|>"), "pad_token_id": tokenizer.id("<|endoftext|>")}
     save(omni, folder, dtype=torch.bfloat16, generation=generation | GENERATION)
     Processor(tokenizer, omni.config, shape.LIMITS).save(folder)

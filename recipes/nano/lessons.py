@@ -1,46 +1,63 @@
 """What nano's Thinker learns from, as examples without end: recordings, written questions, and what is shown."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 
 import numpy as np
 
 from recipes.nano.script import TRANSCRIBED
 from thinktalk.contracts import Audio, Message, Text
-from thinktalk.synthesis import pictures, world
+from thinktalk.models.qwen3_omni.chat import Processor
+from thinktalk.synthesis import films, pictures, world
 from thinktalk.synthesis.corpus import Clip, Corpus
 from thinktalk.synthesis.made import Made
 from thinktalk.synthesis.shows import asked, shows
 from thinktalk.synthesis.world import TRANSCRIBE
+from thinktalk.train.data.conversation import encode
 from thinktalk.train.data.example import Example
+from thinktalk.train.data.mixture import Mixture
+from thinktalk.train.data.packing import Batches, Packing
 from thinktalk.train.disturb import disturb
 
 MANY = 10_000_000  # pictures and sounds are made as they are asked for: as good as no end
 ROUNDS = 40  # how often a recording comes before it comes the same way again
+TURNS = 4  # of a conversation, at most
 WEIGHTS = {
-    "recording": 0.24,
-    "asked": 0.09,
-    "written": 0.11,
-    "picture": 0.18,
-    "close": 0.1,
-    "film": 0.12,
-    "sound": 0.06,
-    "moment": 0.1,
+    "recording": 0.22,
+    "asked": 0.07,
+    "written": 0.06,
+    "conversation": 0.1,
+    "picture": 0.14,
+    "close": 0.2,
+    "film": 0.08,
+    "sound": 0.05,
+    "moment": 0.08,
 }
+# To read, to tell apart, to follow.
+CLOSELY = (pictures.word, pictures.beside, films.motion, pictures.word, films.order, pictures.beside)
 
 
 def sources(clips: Corpus) -> dict[str, Sequence[Example]]:
     """All kinds of lessons, by the names that `WEIGHTS` has for them."""
     askers = [i for i in range(len(clips)) if clips.kind(i) in ("sum", "day", "fact")]
+    answered = [i for i in range(len(clips)) if clips.kind(i) != "read"]
     questions = _questions()
     return {
         "recording": Made(ROUNDS * len(clips), lambda i: recording(clips[i % len(clips)], i)),
         "asked": Made(ROUNDS * len(askers), lambda i: recording(clips[askers[i % len(askers)]], i, 0.0)),
         "written": [_example(f"written {i}", e.question, e.answer) for i, e in enumerate(questions)],
         "close": Made(MANY, close),
+        "conversation": Made(MANY, lambda i: conversation(clips, answered, questions, i)),
         **{kind: shown(kind) for kind in ("picture", "film", "sound", "moment")},
     }
+
+
+def batches(lessons: Mapping[str, Sequence[Example]], processor: Processor, budget: int) -> Batches:
+    """What a Thinker reads of lessons, each kind as often as `WEIGHTS` has it beside the others."""
+    kinds = [kind for kind in WEIGHTS if kind in lessons]  # their order is part of what comes when
+    mixture = Mixture([lessons[kind] for kind in kinds], [WEIGHTS[kind] for kind in kinds])
+    return Batches(mixture, lambda example: encode(example, processor), Packing(budget, longest=256))
 
 
 def shown(kind: str) -> Sequence[Example]:
@@ -55,12 +72,29 @@ def shown(kind: str) -> Sequence[Example]:
 
 
 def close(i: int) -> Example:
-    """A picture that must be looked at closely: to count, or to read."""
+    """What must be looked at closely."""
     rng, made = random.Random(f"close {i}"), None
-    kind = (pictures.count, pictures.word, pictures.word, pictures.count, pictures.digit)[i % 5]
     while made is None:
-        made = kind(rng, "train")
+        made = CLOSELY[i % len(CLOSELY)](rng, "train")
     return _example(f"close {i}", asked(made), made.answer)
+
+
+def conversation(
+    clips: Corpus, askers: Sequence[int], questions: Sequence[world.Exchange], i: int
+) -> Example:
+    """Two turns or more, each asked aloud or in writing, that have nothing to do with each other."""
+    rng = np.random.default_rng(i)
+    messages = list[Message]()
+    for _ in range(int(rng.integers(2, TURNS + 1))):
+        if rng.random() < 0.5:
+            clip = clips[askers[int(rng.integers(len(askers)))]]
+            messages.append(Message("user", [Audio(disturb(clip.wave, rng))]))
+            messages.append(Message("assistant", clip.answer))
+        else:
+            exchange = questions[int(rng.integers(len(questions)))]
+            messages += [Message("user", exchange.question), Message("assistant", exchange.answer)]
+    learnt = tuple(message.role == "assistant" for message in messages)
+    return Example(f"conversation {i}", tuple(messages), learnt)
 
 
 def recording(clip: Clip, seed: int, transcribed: float = TRANSCRIBED) -> Example:

@@ -132,8 +132,13 @@ def config(tokens: Tokenizer) -> OmniConfig:
 
 def model(tokens: Tokenizer, seed: int = 0) -> Qwen3Omni:
     """Random weights, the same for the same seed: every stage begins with the same table of words."""
+    return drawn(config(tokens), seed)
+
+
+def drawn(config: OmniConfig, seed: int = 0) -> Qwen3Omni:
+    """Random weights of a size at which they learn."""
     torch.manual_seed(seed)
-    omni = Qwen3Omni(config(tokens))
+    omni = Qwen3Omni(config)
     for module in omni.modules():
         if isinstance(module, nn.Embedding):
             nn.init.normal_(module.weight, std=0.3)

@@ -4,8 +4,9 @@
             ├─ hearing ┼─ speaking ─┤
             └─ seeing ─┴─ general ──┘
 
-Two stages run side by side, one core each. Every one can be killed at any moment; the same command goes on from
-where it was.
+Two stages run side by side, one core each, and the one that is left in the end has both. Every one can be killed at any
+moment; the same command goes on from where it was. Last of all nano is measured on what was held out, and it is said after
+how many seconds it was first understood.
 """
 
 import subprocess
@@ -18,8 +19,10 @@ from typing import Annotated
 import torch
 import typer
 
-from recipes.nano import assemble, lessons, shape
+from recipes.nano import assemble, lessons, shape, understood
 from recipes.nano.script import Script
+from recipes.nano.understood import Clock, JudgedSpeaking, Understood
+from thinktalk.eval.judges import moonshine, whisper_base
 from thinktalk.models.qwen3_omni.chat import Processor
 from thinktalk.models.qwen3_omni.tokenizer import Tokenizer
 from thinktalk.synthesis import corpus, pictures, world
@@ -27,23 +30,21 @@ from thinktalk.synthesis.corpus import Corpus
 from thinktalk.synthesis.shows import shows
 from thinktalk.train.alignment import said_of
 from thinktalk.train.codes import codes_of
-from thinktalk.train.data.conversation import encode
-from thinktalk.train.data.mixture import Mixture
-from thinktalk.train.data.packing import Batches, Packing
+from thinktalk.train.discriminators import Discriminators
 from thinktalk.train.loop import Plan, run
 from thinktalk.train.stages.codec import CodecStage
 from thinktalk.train.stages.hearing import HearingModule, HearingStage
+from thinktalk.train.stages.polishing import PolishingStage
 from thinktalk.train.stages.seeing import SeeingStage
-from thinktalk.train.stages.speaking import SpeakingStage
 from thinktalk.train.stages.thinker import ThinkerStage
 from thinktalk.train.stages.vocoder import VocoderStage
 
 NEEDS = {
     "codec": set(),
     "hearing": set(),
-    "seeing": set(),
     "vocoder": {"codec"},
     "speaking": {"codec", "hearing"},
+    "seeing": set(),
     "general": {"hearing", "seeing"},
 }
 CORES = 2
@@ -58,19 +59,26 @@ def codec(out: Path) -> None:
 
 def vocoder(out: Path) -> None:
     """Code2Wav, on the codes that the codec found."""
-    speech, codes = _coded_speech(out)
-    code2wav, quantizer = shape.model(_tokenizer(out)).code2wav, assemble.trained_codec(out).quantizer
-    stage = VocoderStage(code2wav, quantizer, speech, codes)
-    run(stage, Plan(steps=2900, learning_rate=1e-3, cooldown=0.2, betas=(0.8, 0.99)), out / "vocoder")
+    plan = Plan(steps=2900, learning_rate=1e-3, cooldown=0.2, betas=(0.8, 0.99))
+    run(_vocoder(out), plan, out / "vocoder")
+
+
+def polishing(out: Path) -> None:
+    """Code2Wav against judges. Five times the work of `vocoder`, so only where it is asked for by --stage."""
+    spectral = _vocoder(out)
+    assemble.take(spectral.module, out / "vocoder")
+    plan = Plan(steps=3000, learning_rate=1e-4, cooldown=0.5, betas=(0.8, 0.99))
+    run(PolishingStage(spectral, Discriminators(width=16)), plan, out / "polishing")
 
 
 def hearing(out: Path) -> None:
     """Audio encoder and Thinker: first to spell what is heard, then to write it down or answer it."""
     tokenizer = _tokenizer(out)
     stage = HearingStage(
-        shape.model(tokenizer), Corpus(out / "corpus/hear"), Script(tokenizer), ctc_steps=1500
+        shape.model(tokenizer), Corpus(out / "corpus/hear"), Script(tokenizer), ctc_steps=1300
     )
-    run(stage, Plan(steps=3200, learning_rate=2e-3, warmup=200, cooldown=0.25), out / "hearing")
+    plan = Plan(steps=2600, learning_rate=2e-3, optimiser="muon", muon_rate=2.0, cooldown=0.3)
+    run(stage, plan, out / "hearing")
 
 
 def seeing(out: Path) -> None:
@@ -79,7 +87,7 @@ def seeing(out: Path) -> None:
     vision = model.config.thinker_config.vision_config
     drawn = shows("picture", "train", lessons.MANY)
     stage = SeeingStage(model.thinker.visual, vision, shape.LIMITS, drawn, pictures.NAMES, batch=48)
-    plan = Plan(steps=2000, learning_rate=2e-3, optimiser="muon", muon_rate=3.0, cooldown=0.5)
+    plan = Plan(steps=3500, learning_rate=2e-3, optimiser="muon", muon_rate=3.0, cooldown=0.5)
     run(stage, plan, out / "seeing")
 
 
@@ -91,10 +99,10 @@ def general(out: Path) -> None:
     assemble.take(model.thinker.visual, out / "seeing", "visual.")
     model.thinker.model.embed_tokens.requires_grad_(False)  # the Talker learns with it, at the same time
     processor = Processor(tokenizer, model.config, shape.LIMITS)
-    sources = lessons.sources(Corpus(out / "corpus/hear"))
-    mixture = Mixture([sources[kind] for kind in lessons.WEIGHTS], list(lessons.WEIGHTS.values()))
-    batches = Batches(mixture, lambda example: encode(example, processor), Packing(budget=3072, longest=256))
-    plan = Plan(steps=3600, learning_rate=1.2e-3, optimiser="muon", muon_rate=3.0)
+    folders = [out / "corpus/hear", out / "corpus/kokoro"]
+    sources = lessons.sources(Corpus(*(folder for folder in folders if folder.exists())))
+    batches = lessons.batches(sources, processor, budget=3072)
+    plan = Plan(steps=3900, learning_rate=1.2e-3, optimiser="muon", muon_rate=3.0)
     run(ThinkerStage("general", model, batches), plan, out / "general")
 
 
@@ -106,7 +114,7 @@ def speaking(out: Path) -> None:
     heard = HearingModule(model.thinker, model.config)
     assemble.take(heard, out / "hearing")
     questions = (e.question for e in islice(world.exchanges("train", 1), 4000))
-    stage = SpeakingStage(
+    stage = JudgedSpeaking(
         model,
         assemble.trained_codec(out).quantizer,
         texts=[tokenizer.encode(speech[i].text) for i in range(len(speech))],
@@ -118,14 +126,30 @@ def speaking(out: Path) -> None:
         speaker=model.config.talker_config.speaker_id[shape.VOICE],
         batch=48,
     )
-    run(stage, Plan(steps=9000, learning_rate=2e-3, warmup=150, cooldown=0.35), out / "speaking")
+    stage.understood = Understood(out, model, tokenizer, moonshine())
+    plan = Plan(
+        steps=6600,
+        learning_rate=2e-3,
+        optimiser="muon",
+        muon_rate=2.0,
+        warmup=150,
+        cooldown=0.4,
+        sample_every=understood.EVERY,
+    )
+    run(stage, plan, out / "speaking")
 
 
-STAGES = {stage.__name__: stage for stage in (codec, vocoder, hearing, seeing, general, speaking)}
+STAGES = {stage.__name__: stage for stage in (codec, vocoder, polishing, hearing, seeing, general, speaking)}
 
 
 def _tokenizer(out: Path) -> Tokenizer:
     return Tokenizer.load(out / "tokenizer")
+
+
+def _vocoder(out: Path) -> VocoderStage:
+    speech, codes = _coded_speech(out)
+    code2wav, quantizer = shape.model(_tokenizer(out)).code2wav, assemble.trained_codec(out).quantizer
+    return VocoderStage(code2wav, quantizer, speech, codes)
 
 
 def _coded_speech(out: Path) -> tuple[Corpus, list[torch.Tensor]]:
@@ -135,33 +159,57 @@ def _coded_speech(out: Path) -> tuple[Corpus, list[torch.Tensor]]:
 
 def main(
     out: Annotated[Path, typer.Option(help="Where all of it goes; 8 GB.")] = Path("build/nano"),
-    stage: Annotated[str, typer.Option(help="Run this stage alone, with one thread.")] = "",
+    stage: Annotated[str, typer.Option(help="Run this stage alone.")] = "",
+    threads: Annotated[int, typer.Option(help="How many it has.")] = 1,
+    kokoro_hours: Annotated[
+        float, typer.Option(help="Hours of natural voices to hear as well, each half an hour of one core.")
+    ] = 0.0,
 ) -> None:
-    """Synthesise the corpus, run all stages, and write the checkpoint to OUT/checkpoint."""
+    """Synthesise the corpus, run all stages, write the checkpoint to OUT/checkpoint, and measure it."""
     if stage:
-        torch.set_num_threads(1)
+        torch.set_num_threads(threads)
         STAGES[stage](out)
         return
-    corpus.synthesise(out / "corpus", speak_hours=14.8, hear_hours=18, workers=2, seed=0)
+    for judge in (moonshine, whisper_base):
+        judge()  # better missed now than in three hours
+    out.mkdir(parents=True, exist_ok=True)
+    Clock(out).start()
+    corpus.synthesise(
+        out / "corpus", speak_hours=14.8, hear_hours=18, kokoro_hours=kokoro_hours, workers=2, seed=0
+    )
     if not (out / "tokenizer").exists():
         (out / "tokenizer").mkdir(parents=True)
         shape.tokenizer().save(out / "tokenizer")
     _side_by_side(out)
     assemble.write(out, out / "checkpoint")
     print(
-        f"nano is in {out / 'checkpoint'}: try thinktalk ask 'What is two plus three?' --model {out / 'checkpoint'}"
+        f"nano is in {out / 'checkpoint'}: try thinktalk ask 'What is two plus three?' --model {out / 'checkpoint'}",
+        flush=True,
     )
+    subprocess.run([sys.executable, "-m", "thinktalk.cli", "eval", str(out / "checkpoint")], check=True)
+    print(understood.told(out))
 
 
 def _side_by_side(out: Path) -> None:
     """Every stage as soon as what it needs is there, two at a time. Stops all where one fails."""
     waiting, done, running = list(NEEDS), set[str](), dict[str, subprocess.Popen]()
+
+    def start(name: str, threads: int) -> None:
+        command = [sys.executable, "-m", "recipes.nano.train", "--out", str(out), "--stage", name]
+        running[name] = subprocess.Popen([*command, "--threads", str(threads)])
+
+    is_last_alone = False
     while waiting or running:
         ready = [name for name in waiting if NEEDS[name] <= done][: CORES - len(running)]
         for name in ready:
             waiting.remove(name)
-            command = [sys.executable, "-m", "recipes.nano.train", "--out", str(out), "--stage", name]
-            running[name] = subprocess.Popen(command)
+            start(name, threads=1)
+        if not waiting and len(running) == 1 and not is_last_alone:
+            is_last_alone = True
+            (name,) = running
+            running[name].terminate()  # it goes on from its last checkpoint
+            running[name].wait()
+            start(name, threads=CORES)
         time.sleep(1)
         for name in [name for name, process in running.items() if process.poll() is not None]:
             if running.pop(name).returncode:

@@ -17,10 +17,14 @@ def table(rows: Sequence[Row]) -> str:
     """Markdown."""
     head = "| held out | measured | aimed at | judge's floor | of |\n|---|---|---|---|---|\n"
     return head + "\n".join(
-        f"| {row.what} | {row.value:.1f} % | {row.bar} | {'' if row.floor is None else f'{row.floor:.1f} %'} "
+        f"| {row.what} | {_percent(row.value) or f'not measured: {row.reason}'} | {row.bar} | {_percent(row.floor)} "
         f"| {row.count} |"
         for row in rows
     )
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f} %"
 
 
 def spectrograms(path: Path, text: str, waves: Mapping[str, np.ndarray]) -> None:

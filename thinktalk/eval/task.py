@@ -21,13 +21,15 @@ T = TypeVar("T")
 class Subject:
     """Who is measured. Generation is reached through these alone.
 
-    ask(message, speech): the reply to one turn, spoken too if `speech`. say(text): samples at 24 kHz, read aloud.
-    through_codec(samples at 24 kHz): the same through analysis codec and Code2Wav; None without an analysis codec.
+    ask(message, speech): the reply to one turn, spoken too if `speech`. say(text, voice): samples at 24 kHz, read aloud
+    by one of `voices`, by the first of them unless said. through_codec(samples at 24 kHz): the same through analysis
+    codec and Code2Wav; None without an analysis codec.
     """
 
     ask: Callable[[Message, bool], Reply]
-    say: Callable[[str], np.ndarray]
+    say: Callable[..., np.ndarray]
     through_codec: Callable[[np.ndarray], np.ndarray] | None = None
+    voices: Sequence[str] = ()
 
     def transcribe(self, wave: np.ndarray) -> str:
         """What is said in samples at 16 kHz."""
@@ -36,13 +38,17 @@ class Subject:
 
 @dataclass(frozen=True)
 class Row:
-    """One figure, in per cent: what was reached, of how many, what was aimed at, and what the judge alone gets wrong."""
+    """One figure, in per cent: what was reached, of how many, what was aimed at, and what the judge alone gets wrong.
+
+    Without a value, the reason says why nothing was measured.
+    """
 
     what: str
-    value: float
+    value: float | None
     count: int
     bar: str = ""
     floor: float | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,24 +63,12 @@ class HeldOut:
     seed: int
     watch: Callable[[Iterable, str], Iterable]
 
-    def recordings(self, name: str) -> "Sample":
+    def recordings(self, name: str) -> Corpus:
         """One of `corpus.TESTS`."""
         if not list((self.folder / name).glob("*.jsonl")):
-            corpus.write_shard(self.folder, name, 0, self.seed)
-        return Sample(Corpus(self.folder / name), self.count)
-
-
-class Sample:
-    """The first `count` clips of a corpus."""
-
-    def __init__(self, clips: Corpus, count: int):
-        self.clips, self.count = clips, min(count, len(clips))
-
-    def __iter__(self):
-        return (self.clips[i] for i in range(self.count))
-
-    def __len__(self) -> int:
-        return self.count
+            clips = min(self.count, corpus.CLIPS_PER_SHARD[name])
+            corpus.write_shard(self.folder, name, 0, self.seed, clips)
+        return Corpus(self.folder / name)
 
 
 class Task(Protocol):
@@ -84,7 +78,7 @@ class Task(Protocol):
 
 
 def run(subject: Subject, tasks: Sequence[tuple[str, Task]], held_out: HeldOut) -> list[Row]:
-    """The rows of all tasks. Raises UserError where a voice or a judge is missing, before anything is measured."""
+    """The rows of all tasks. Raises UserError where there is none, or a judge is missing."""
     if not tasks:
         raise UserError("there is nothing to measure; name a task")
     return [row for _, task in tasks for row in task(subject, held_out)]

@@ -4,8 +4,8 @@ import random
 
 import numpy as np
 
-from thinktalk.synthesis.pictures import COLOURS, SHAPES, backdrop, shapes
-from thinktalk.synthesis.shown import FPS, Shown, Split, a, split_of
+from thinktalk.synthesis.pictures import COLOURS, SHAPES, backdrop, shapes, split_of_things
+from thinktalk.synthesis.shown import FPS, Shown, Split, a
 from thinktalk.synthesis.sounds import RATE, beep, hum
 
 FRAMES = 8
@@ -25,7 +25,7 @@ def film(split: Split, rng: random.Random) -> Shown:
 def order(rng: random.Random, split: Split) -> Shown | None:
     """Three things, one after another."""
     colours, kinds = rng.sample(list(COLOURS), 3), rng.sample(SHAPES, 3)
-    if split_of("order", *colours, *kinds) != split:
+    if split_of_things(*zip(colours, kinds, strict=True)) != split:
         return None
     names = [f"{colour} {shape}" for colour, shape in zip(colours, kinds, strict=True)]
     cuts = sorted(rng.sample(range(2, FRAMES - 1), 2))
@@ -47,7 +47,7 @@ def order(rng: random.Random, split: Split) -> Shown | None:
 def motion(rng: random.Random, split: Split) -> Shown | None:
     """One thing on its way."""
     way, colour, shape = rng.choice(list(WAYS)), rng.choice(list(COLOURS)), rng.choice(SHAPES)
-    if split_of("motion", way, colour, shape) != split:
+    if split_of_things((colour, shape)) != split:
         return None
     ground, size = backdrop([colour], rng), rng.uniform(0.12, 0.2)
     reach, aside = rng.uniform(0.2, 0.3), rng.uniform(-0.2, 0.2)
@@ -65,7 +65,7 @@ def moment(split: Split, rng: random.Random) -> Shown:
     """Three things, one after another, and a beep while one of them is there: only both together tell."""
     while True:
         colours, kinds = rng.sample(list(COLOURS), 3), rng.sample(SHAPES, 3)
-        if split_of("moment", *colours, *kinds) == split:
+        if split_of_things(*zip(colours, kinds, strict=True)) == split:
             break
     cuts = rng.choice(((2, 4), (2, 5), (2, 6), (3, 5), (3, 6), (4, 6)))
     turns = [sum(frame >= cut for cut in cuts) for frame in range(FRAMES)]

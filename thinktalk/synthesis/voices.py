@@ -1,36 +1,20 @@
-"""The synthetic voices around nano: its own (hibari), many it hears in training (espeak-ng), some it never does (flite)."""
+"""The synthetic voices around nano: its own (hibari), many it hears in training (espeak-ng, and kokoro if asked for), and
+some it never does (flite, pico, piper)."""
 
 from __future__ import annotations
 
-import functools
-import io
-import subprocess
-import tempfile
-import zlib
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import soundfile
 import soxr
 
-from thinktalk.contracts import UserError
+from thinktalk.synthesis.engines import ENGINES, Engine
+from thinktalk.synthesis.shown import Split
+from thinktalk.synthesis.translation import Tongue
 
-if TYPE_CHECKING:
-    from hibari import Hibari
-
-Engine = Literal["hibari", "espeak-ng", "flite"]
-
-_INSTALL: dict[Engine, str] = {
-    "hibari": "pip install hibari-tts scipy",  # scipy makes its inverse FFT three times as fast
-    "espeak-ng": "apt-get install espeak-ng",
-    "flite": "apt-get install flite",
-}
 _HEAD_S = 0.09
 _TAIL_S = 0.15
 _SILENCE = 0.006  # of the clip's peak; a frame whose RMS is below is silence
-_ESPEAK_WORDS_PER_MINUTE = 165
 
 
 @dataclass(frozen=True)
@@ -46,33 +30,49 @@ class Voice:
 
 NANO = Voice("heart", "hibari", heard=True)
 
+_ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-us-nyc", "en-gb-x-rp", "en-029")
+_THROATS = (
+    "m1 f1 m2 f2 m3 f3 m4 f4 m5 f5 m6 m7 m8 Alex Alicia Andrea Andy Annie adam antonio belinda benjamin boris caleb "
+    "david ed edward gustave iven2 john kaukovalta linda marcelo max miguel Michael norbert pablo paul quincy rob "
+    "robert sandro steph travis victor zac grandma grandpa anika klatt klatt2 klatt3 klatt4 klatt6"
+).split()
+_LANGUAGES: dict[Tongue, str] = {"Spanish": "es", "Chinese": "cmn-latn-pinyin"}
 _ESPEAK = [
-    Voice(f"{accent}+{variant}", "espeak-ng", heard=True, pitch=pitch, pace=pace)
-    for accent, variant, pitch, pace in [
-        ("en-us", "m1", 45, 1.0),
-        ("en-us", "m3", 35, 0.95),
-        ("en-us", "m7", 55, 1.05),
-        ("en-us", "f1", 50, 1.0),
-        ("en-us", "f2", 60, 1.05),
-        ("en-us", "f5", 45, 0.9),
-        ("en-gb", "m2", 40, 1.0),
-        ("en-gb", "m4", 55, 1.1),
-        ("en-gb", "m6", 50, 0.95),
-        ("en-gb", "f1", 55, 1.05),
-        ("en-gb", "f3", 50, 0.95),
-        ("en-gb", "f4", 65, 1.0),
-        ("en-gb-scotland", "m3", 50, 1.0),
-        ("en-gb-scotland", "m5", 40, 0.95),
-        ("en-gb-scotland", "f2", 50, 1.0),
-        ("en-gb-scotland", "f3", 60, 1.05),
-    ]
+    Voice(
+        f"{_ACCENTS[i % 6]}+{throat}",
+        "espeak-ng",
+        heard=True,
+        pitch=35 + 11 * i % 31,
+        pace=0.9 + 7 * i % 5 / 20,
+    )
+    for i, throat in enumerate(_THROATS)
 ]
-_FLITE = [Voice(name, "flite", heard=False) for name in ("kal16", "awb", "rms", "slt")]
+_KOKORO = [
+    Voice(name, "kokoro", heard=True)  # a, b: American, British; f, m: a woman, a man
+    for name in (
+        "af_alloy af_aoede af_bella af_heart af_jessica af_kore af_nicole af_nova af_river af_sarah af_sky am_adam "
+        "am_echo am_eric am_fenrir am_liam am_michael am_onyx am_puck am_santa bf_alice bf_emma bf_isabella bf_lily "
+        "bm_daniel bm_fable bm_george bm_lewis"
+    ).split()
+]
+_UNHEARD: dict[Engine, tuple[str, ...]] = {
+    "flite": ("kal16", "awb", "rms", "slt"),
+    "pico": ("en-US", "en-GB"),
+    "piper": ("en_US-joe-medium",),
+}
 
 
-def voices() -> list[Voice]:
-    """All voices: nano's own first, then the others it hears, then those it never hears in training."""
-    return [NANO, *_ESPEAK, *_FLITE]
+def voices(*engines: Engine) -> list[Voice]:
+    """All voices, or those of some engines: nano's own first, then the others it hears, then those it never hears."""
+    unheard = [Voice(name, engine, heard=False) for engine, names in _UNHEARD.items() for name in names]
+    every = [NANO, *_ESPEAK, *_KOKORO, *unheard]
+    return [voice for voice in every if not engines or voice.engine in engines]
+
+
+def abroad(tongue: Tongue, split: Split) -> list[Voice]:
+    """Who speaks another language. Of all throats the last, made by another method, are held out with the test."""
+    some = [t for t in _THROATS if t.startswith("klatt") == (split == "test")]
+    return [Voice(f"{_LANGUAGES[tongue]}+{throat}", "espeak-ng", heard=split == "train") for throat in some]
 
 
 def speak(voice: Voice, text: str, rate_hz: int, speed: float = 1.0) -> np.ndarray:
@@ -80,7 +80,7 @@ def speak(voice: Voice, text: str, rate_hz: int, speed: float = 1.0) -> np.ndarr
 
     The same arguments give the same samples. Raises UserError if the engine is not installed.
     """
-    wave, engine_rate_hz = _ENGINES[voice.engine](voice, text, speed * voice.pace)
+    wave, engine_rate_hz = ENGINES[voice.engine](voice.name, text, speed * voice.pace, voice.pitch)
     wave = _trim(wave, engine_rate_hz)
     if engine_rate_hz != rate_hz:
         wave = soxr.resample(wave, engine_rate_hz, rate_hz)
@@ -97,43 +97,3 @@ def _trim(wave: np.ndarray, rate_hz: int) -> np.ndarray:
     start = int(loud[0]) * frame - int(_HEAD_S * rate_hz)
     stop = (int(loud[-1]) + 1) * frame + int(_TAIL_S * rate_hz)
     return np.pad(wave[max(start, 0) : stop], (max(-start, 0), max(stop - len(wave), 0)))
-
-
-@functools.cache
-def _hibari() -> Hibari:
-    try:
-        from hibari import Hibari
-    except ImportError as error:
-        raise UserError(f"the voice hibari is missing: {_INSTALL['hibari']}") from error
-    return Hibari(threads=1)
-
-
-def _speak_hibari(voice: Voice, text: str, speed: float) -> tuple[np.ndarray, int]:
-    engine = _hibari()
-    return engine(text, speed=speed, seed=zlib.crc32(text.encode())), engine.sample_rate
-
-
-def _speak_espeak(voice: Voice, text: str, speed: float) -> tuple[np.ndarray, int]:
-    pace = str(round(_ESPEAK_WORDS_PER_MINUTE * speed))
-    command = ["espeak-ng", "-v", voice.name, "-p", str(voice.pitch), "-s", pace, "--stdin", "--stdout"]
-    wav = _run(command, "espeak-ng", text)
-    rate_hz = int.from_bytes(wav[24:28], "little")  # a streamed header: its lengths are not to be believed
-    return np.frombuffer(wav[44:], "<i2").astype(np.float32) / 32768, rate_hz
-
-
-def _speak_flite(voice: Voice, text: str, speed: float) -> tuple[np.ndarray, int]:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "clip.wav"
-        stretch = f"duration_stretch={1 / speed:.4f}"
-        _run(["flite", "-voice", voice.name, "--setf", stretch, "-t", text, "-o", str(path)], "flite", "")
-        return soundfile.read(io.BytesIO(path.read_bytes()), dtype="float32")
-
-
-def _run(command: list[str], engine: Engine, stdin: str) -> bytes:
-    try:
-        return subprocess.run(command, input=stdin.encode(), check=True, capture_output=True).stdout
-    except FileNotFoundError as error:
-        raise UserError(f"the voice {engine} is missing: {_INSTALL[engine]}") from error
-
-
-_ENGINES = {"hibari": _speak_hibari, "espeak-ng": _speak_espeak, "flite": _speak_flite}

@@ -28,7 +28,7 @@ def disturb(wave: Wave, rng: np.random.Generator) -> Wave:
 
 
 def _paced(wave: Wave, factor: float) -> Wave:
-    return np.interp(np.arange(0, len(wave) - 1, factor), np.arange(len(wave)), wave)
+    return np.interp(np.arange(0, len(wave) - 1, factor), np.arange(len(wave)), wave).astype(np.float32)
 
 
 def _reshaped(wave: Wave, factor: float, rng: np.random.Generator) -> Wave:
@@ -37,12 +37,13 @@ def _reshaped(wave: Wave, factor: float, rng: np.random.Generator) -> Wave:
     bins = np.arange(len(frequencies))
     source = np.minimum(bins / factor, bins[-1])
     low = np.minimum(source.astype(int), bins[-1] - 1)
-    part = (source - low)[:, None]
-    moved = (1 - part) * np.abs(spectrum[low]) + part * np.abs(spectrum[low + 1])
-    moved = moved * np.exp(1j * np.angle(spectrum[low]))
+    part = (source - low)[:, None].astype(np.float32)
+    size = np.abs(spectrum) + np.float32(1e-9)  # a silent bin has no phase
+    moved = spectrum[low] * (1 - part + part * size[low + 1] / size[low])  # with the phase of the lower bin
     knots = np.geomspace(100, RATE / 2, 7)
     gains = np.interp(frequencies, knots, rng.uniform(-COLOUR, COLOUR, len(knots)))
-    _, wave = istft(moved * 10 ** (gains / 20)[:, None], RATE, nperseg=WINDOW, noverlap=3 * WINDOW // 4)
+    moved *= (10 ** (gains / 20)).astype(np.float32)[:, None]
+    _, wave = istft(moved, RATE, nperseg=WINDOW, noverlap=3 * WINDOW // 4)
     return wave / max(1.0, float(np.abs(wave).max()))
 
 

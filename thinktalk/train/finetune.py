@@ -6,7 +6,6 @@ OUT is a whole checkpoint when all is done; OUT/training holds what the loop lea
 """
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -22,8 +21,8 @@ from thinktalk.checkpoint.write import save, write_json
 from thinktalk.contracts import UserError
 from thinktalk.models.qwen3_omni.chat import Processor
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
-from thinktalk.parallel.world import own_device
-from thinktalk.train.data.check import Checker
+from thinktalk.parallel.world import first_goes_first, join, meet, own_device
+from thinktalk.train.data.check import Usable
 from thinktalk.train.data.content import content_hash
 from thinktalk.train.data.example import Example
 from thinktalk.train.data.manifest import read
@@ -32,6 +31,7 @@ from thinktalk.train.loop import run
 from thinktalk.train.lora import adapters, merge, save_adapter
 from thinktalk.train.memory import check, estimate
 from thinktalk.train.plan import Plan
+from thinktalk.train.saving import weights
 from thinktalk.train.stage import Stage
 from thinktalk.train.stages.speaker import settle
 
@@ -92,11 +92,10 @@ class Task(Protocol):
 def finetune(task: Task, settings: Settings, tell: Callable[[str], None]) -> Qwen3Omni:
     """Fine-tune `settings.model`, write it to `settings.out`, and return it; begun before, it goes on.
 
+    Under torchrun each process takes a batch of its own, so that a step learns from as many as there are.
     Raises UserError where the model, the data or the machine will not do, before any work is lost.
     """
-    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
-        raise UserError("fine-tuning runs in one process; start it without torchrun")
-    examples = usable(settings.data, settings.skip, tell)
+    examples = Usable([read(path) for path in settings.data], settings.skip, tell)
     processor = Processor.load(settings.model)
     check_out(settings)
     device, dtype = own_device(), _dtype(settings)
@@ -112,29 +111,23 @@ def finetune(task: Task, settings: Settings, tell: Callable[[str], None]) -> Qwe
     model = load(settings.model, device, dtype, task.speech)
     torch.manual_seed(settings.seed)  # adapters are drawn
     task.prepare(model)
-    stage = task.stage(model, processor, examples)
-    settings.training.mkdir(parents=True, exist_ok=True)
-    write_json(settings.training / REMEMBERED, _remembered(settings))
+    world = join(device)
+    with first_goes_first(world):  # it codes the speech, which the others then read
+        stage = task.stage(model, processor, examples)
+    if world.is_first:
+        settings.training.mkdir(parents=True, exist_ok=True)
+        write_json(settings.training / REMEMBERED, _remembered(settings))
     with learning_alone(stage.module):
         run(stage, plan_of(settings), settings.training)
-    write(model, settings, usual_dtype(opened.held.values()))
+    if world.size > 1:  # every process has a part of what was learnt; all of it is in the last checkpoint
+        name = next(name for name, part in model.named_modules() if part is stage.module)
+        model = load(settings.model, "cpu", dtype, task.speech)
+        task.prepare(model)
+        model.get_submodule(name).load_state_dict(weights(settings.training), strict=False)
+    if world.is_first:
+        write(model, settings, usual_dtype(opened.held.values()))
+    meet()
     return model
-
-
-def usable(paths: Sequence[Path], skip: bool, tell: Callable[[str], None]) -> list[Example]:
-    """The examples of all manifests. What cannot be learnt from is an error, or is told and left out with `skip`."""
-    checker, examples = Checker(), list[Example]()
-    for manifest in map(read, paths):
-        for index in range(len(manifest)):
-            if (problem := checker(manifest, index)) is None:
-                examples.append(manifest[index])
-            elif skip:
-                tell(f"left out: {problem}")
-            else:
-                raise UserError(f"{problem} (--skip leaves such examples out)")
-    if not examples:
-        raise UserError(f"{', '.join(map(str, paths))}: holds nothing to learn from")
-    return examples
 
 
 def check_out(settings: Settings) -> None:
@@ -188,10 +181,10 @@ def write(model: Qwen3Omni, settings: Settings, dtype: torch.dtype) -> None:
     if adapters(model):
         save_adapter(model, out / "adapter", base=str(source))
         merge(model)
-    weights = {path.name for path in weight_files(source)}
+    held = {path.name for path in weight_files(source)}
     written = {"config.json", "generation_config.json", "model.safetensors.index.json"}
     for path in sorted({path for pattern in WANTED for path in source.glob(pattern)}):
-        if path.name not in weights | written:
+        if path.name not in held | written:
             shutil.copy(path, out / path.name)
     generation = source / "generation_config.json"
     save(model, out, json.loads(generation.read_text()) if generation.exists() else None, dtype=dtype)

@@ -73,6 +73,8 @@ class LoraLinear(nn.Linear):
 class LoraExperts(Experts):
     """The same for each expert's gate, up and down projection."""
 
+    fused = False
+
     def __init__(self, base: Experts, rank: int, scale: float):
         nn.Module.__init__(self)
         self.gate_up_proj, self.down_proj = base.gate_up_proj, base.down_proj

@@ -139,32 +139,30 @@ def _seconds(medium: Medium) -> float:
 
 
 class Usable(Sequence[Example]):
-    """The examples of a manifest that a checker finds nothing wrong with; `problems` are those of the others.
+    """The examples of some manifests that can be learnt from; read when they are asked for.
 
-    Raises UserError at the first problem if `strict`, and where nothing is left. `watch` hears how many were checked.
+    What cannot is an error, or with `skip` is told and left out. Raises UserError where nothing is left, too.
     """
 
     def __init__(
         self,
-        manifest: Manifest,
-        checker: Checker,
-        strict: bool = False,
-        watch: Callable[[int], None] = lambda checked: None,
+        manifests: Sequence[Manifest],
+        skip: bool,
+        tell: Callable[[str], None],
+        checker: Checker | None = None,
     ) -> None:
-        self.manifest, self.problems = manifest, list[Problem]()
-        good = []
-        for index in range(len(manifest)):
-            if (problem := checker(manifest, index)) is None:
-                good.append(index)
-            elif strict:
-                raise UserError(f"{problem}; mend it, or choose to skip bad examples")
-            else:
-                self.problems.append(problem)
-            watch(index + 1)
+        checker, good = checker or Checker(), list[tuple[int, int]]()
+        for place, manifest in enumerate(manifests):
+            for index in range(len(manifest)):
+                if (problem := checker(manifest, index)) is None:
+                    good.append((place, index))
+                elif skip:
+                    tell(f"left out: {problem}")
+                else:
+                    raise UserError(f"{problem} (--skip leaves such examples out)")
         if not good:
-            first = f"; the first fault: {self.problems[0]}" if self.problems else ""
-            raise UserError(f"{manifest.path}: holds no example that can be used{first}")
-        self._good = np.array(good, dtype=np.int64)
+            raise UserError(f"{', '.join(str(one.path) for one in manifests)}: holds nothing to learn from")
+        self._manifests, self._good = manifests, np.array(good)  # there may be millions
 
     def __len__(self) -> int:
         return len(self._good)
@@ -175,5 +173,6 @@ class Usable(Sequence[Example]):
     def __getitem__(self, index: slice) -> list[Example]: ...
     def __getitem__(self, index: int | slice) -> Example | list[Example]:
         if isinstance(index, slice):
-            return [self.manifest[int(i)] for i in self._good[index]]
-        return self.manifest[int(self._good[index])]
+            return [self._manifests[place][int(i)] for place, i in self._good[index]]
+        place, i = self._good[index]
+        return self._manifests[place][int(i)]

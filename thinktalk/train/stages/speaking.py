@@ -29,6 +29,7 @@ BALANCE_WEIGHT = 1e-3
 FORGETFUL = 0.7  # of the sequences, those that miss a part of their past
 MISTAKES = (0.15, 0.6)  # of the codes of its past, the mean share that is another: of code 0, and of the last
 NEAR = 12  # codes that one may be mistaken for
+TURNS = (0.3, 0.5, 0.1, 0.1)  # how often no turn of the user stands before the reply, one, two, three
 POOL = 8  # batches of clips that one of clips alike in length is taken from
 
 
@@ -137,14 +138,15 @@ class SpeakingStage(Stage[SpeakingModule]):
         }
 
     def _before(self, rng: np.random.Generator) -> Tensor:
-        """What stands before the reply: nothing, a written turn, or a heard one, of which nothing is known."""
-        kind = rng.random()
-        if kind < 0.3:
-            return self._text([])
-        if kind < 0.65:
-            return self._text(self.turns[int(rng.integers(len(self.turns)))])
+        """What stands before the reply [n, width]: the user's turns so far, written, or heard and not understood."""
         begin, end = (self._text(part) for part in self.heard)
-        return torch.cat((begin, begin.new_zeros(int(rng.integers(15, 70)), begin.shape[1]), end))
+        turns = [self._text([])]
+        for _ in range(rng.choice(len(TURNS), p=TURNS)):
+            if rng.random() < 0.5:
+                turns.append(self._text(self.turns[int(rng.integers(len(self.turns)))]))
+            else:
+                turns += [begin, begin.new_zeros(int(rng.integers(15, 70)), begin.shape[1]), end]
+        return torch.cat(turns)
 
     def _sequence(
         self, text: list[int], codes: Tensor, rng: np.random.Generator | None = None

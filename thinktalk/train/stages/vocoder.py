@@ -47,6 +47,10 @@ class VocoderStage(Stage[Code2Wav]):
         self.filters = filters / filters.sum(1, keepdim=True)  # means, on the scale of what they average
 
     def loss(self, step: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        return self.distance(*self.pieces(rng))
+
+    def pieces(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Pieces of recordings as Code2Wav speaks them and as they were [b, samples]."""
         chosen = []
         while len(chosen) < self.batch:
             clip = int(rng.integers(len(self.codes)))
@@ -56,14 +60,16 @@ class VocoderStage(Stage[Code2Wav]):
         rows = [self.codes[clip].long().T for clip in chosen]
         codes = nn.utils.rnn.pad_sequence(rows, batch_first=True).transpose(1, 2)  # [b, quantizers, n]
         x, _ = self.module.pre_transformer(self.module.embed(codes), None)
-        pieces = [row[start : start + self.frames] for row, start in zip(x, starts, strict=True)]
-        guess, _ = self.module.synthesise(torch.stack(pieces))
-        truth = torch.stack(
-            [
-                _piece(self.clips[clip].wave, start * FRAME_SAMPLES, guess.shape[1])
-                for clip, start in zip(chosen, starts, strict=True)
-            ]
-        )
+        some = [row[start : start + self.frames] for row, start in zip(x, starts, strict=True)]
+        guess, _ = self.module.synthesise(torch.stack(some))
+        truth = [
+            _piece(self.clips[clip].wave, start * FRAME_SAMPLES, guess.shape[1])
+            for clip, start in zip(chosen, starts, strict=True)
+        ]
+        return guess, torch.stack(truth)
+
+    def distance(self, guess: Tensor, truth: Tensor) -> tuple[Tensor, dict[str, float]]:
+        """How far sounds [b, samples] are apart, by their spectra."""
         spectral = multi_resolution_spectral(guess, truth)
         mel = log_mel_distance(guess, truth, self.filters, MEL_FFT)
         return spectral + MEL_WEIGHT * mel, {"spectral": spectral.item(), "mel": mel.item()}

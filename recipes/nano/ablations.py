@@ -1,0 +1,102 @@
+"""What a choice of nano's brings: the same short training with and without it, from what the recipe has made.
+
+    python -m recipes.nano.ablations codebooks|experts|seeing --out build/nano
+
+One thread, some minutes each; a run that was stopped goes on where it was. The figures are means of the last quarter of a
+run, of batches that were not met before.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+
+from recipes.nano import assemble, lessons, shape
+from thinktalk.models.qwen3_omni.chat import Processor
+from thinktalk.models.qwen3_omni.omni import Qwen3Omni
+from thinktalk.models.qwen3_omni.tokenizer import Tokenizer
+from thinktalk.synthesis.corpus import Corpus
+from thinktalk.train.loop import Plan, run
+from thinktalk.train.stage import Stage
+from thinktalk.train.stages.codec import CodecStage
+from thinktalk.train.stages.thinker import ThinkerStage
+
+Variants = Iterator[tuple[str, Stage[Any]]]
+
+CODEC = Plan(steps=800, learning_rate=2e-3)
+THINKER = Plan(steps=600, learning_rate=1.2e-3, optimiser="muon", muon_rate=3.0)
+
+
+def codebooks(out: Path) -> Variants:
+    """4, 8 and 16 codebooks: how near the mel of what is coded is to the mel of what was said."""
+    for count in (4, 8, 16):
+        torch.manual_seed(0)
+        config = replace(shape.CODEC, quantizers=count)
+        yield f"{count} codebooks", CodecStage(config, Corpus(out / "corpus/speak"), quantise_from=250)
+
+
+def experts(out: Path) -> Variants:
+    """Experts against a dense model in which each token meets as many weights, on what is asked in writing."""
+    tokenizer = Tokenizer.load(out / "tokenizer")
+    for what, count, chosen, inner in (("2 of 4 experts", 4, 2, 128), ("dense", 1, 1, 256)):
+        config = shape.config(tokenizer)
+        config.thinker_config.text_config = replace(
+            config.thinker_config.text_config,
+            num_experts=count,
+            num_experts_per_tok=chosen,
+            moe_intermediate_size=inner,
+        )
+        yield what, _thinker(out, shape.drawn(config), tokenizer, "written")
+
+
+def seeing(out: Path) -> Variants:
+    """The vision encoder taught by itself before the language model looks, or both from nothing at once."""
+    tokenizer = Tokenizer.load(out / "tokenizer")
+    for what in ("taught before", "from nothing"):
+        model = shape.model(tokenizer)
+        if what == "taught before":
+            assemble.take(model.thinker.visual, out / "seeing", "visual.")
+        yield what, _thinker(out, model, tokenizer, "picture")
+
+
+def _thinker(out: Path, model: Qwen3Omni, tokenizer: Tokenizer, lesson: str) -> ThinkerStage:
+    """The whole Thinker, on one kind of lesson."""
+    processor = Processor(tokenizer, model.config, shape.LIMITS)
+    sources = lessons.sources(Corpus(out / "corpus/hear"))
+    batches = lessons.batches({lesson: sources[lesson]}, processor, budget=2048)
+    return ThinkerStage("ablation", model, batches)
+
+
+ABLATIONS = {"codebooks": (codebooks, CODEC), "experts": (experts, THINKER), "seeing": (seeing, THINKER)}
+
+
+def main(
+    which: Annotated[str, typer.Argument(help=f"One of {', '.join(ABLATIONS)}.")],
+    out: Annotated[Path, typer.Option(help="Where the recipe has run.")] = Path("build/nano"),
+) -> None:
+    """Train each variant and print its figures."""
+    torch.set_num_threads(1)
+    if which not in ABLATIONS:
+        raise typer.BadParameter(f"there is no {which!r}")
+    ablation, plan = ABLATIONS[which]
+    for what, stage in ablation(out):
+        folder = out / "ablations" / which / what.replace(" ", "-")
+        weights = sum(p.numel() for p in stage.module.parameters() if p.requires_grad)
+        run(stage, plan, folder)
+        print(what, f"{weights:,} weights that learn", _figures(folder, plan), sep=" | ", flush=True)
+
+
+def _figures(folder: Path, plan: Plan) -> str:
+    """The means of what was logged over the last quarter."""
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    last = [line for line in lines if line["step"] > 0.75 * plan.steps]
+    names = [name for name in last[0] if name not in ("step", "seconds", "tokens")]
+    return " ".join(f"{name} {sum(line[name] for line in last) / len(last):.4g}" for name in names)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -25,6 +25,7 @@ def ask(
     speak: Annotated[Path | None, typer.Option(metavar="OUT.wav", help="Speak the reply too.")] = None,
     voice: options.Voice = None,
     model: options.Model = options.DEFAULT_MODEL,
+    bits: options.Bits = None,
     system: options.System = None,
     seed: options.Seed = None,
     temperature: options.Temperature = None,
@@ -45,7 +46,7 @@ def ask(
         turns = [Message("user", content)]
         if system is not None:
             turns.insert(0, Message("system", words(system)))
-        omni = load(model, speech=writer is not None)
+        omni = load(model, speech=writer is not None, bits=bits)
         sampling = omni.defaults.text
         if temperature is not None:
             sampling = replace(sampling, temperature=temperature)

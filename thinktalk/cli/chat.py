@@ -37,6 +37,7 @@ def chat(
     ] = None,
     voice: options.Voice = None,
     model: options.Model = options.DEFAULT_MODEL,
+    bits: options.Bits = None,
     system: options.System = None,
     seed: options.Seed = None,
     max_tokens: options.MaxTokens = 1024,
@@ -47,7 +48,7 @@ def chat(
         raise UserError(f"{speak_dir}: is no folder that can be written; create it first")
     history = [Message("system", words(system))] if system is not None else []
     spoken = speak_dir is not None
-    omni = load(model, speech=spoken)
+    omni = load(model, speech=spoken, bits=bits)
     answer = partial(omni.stream, speech=spoken, voice=voice, seed=seed, max_tokens=max_tokens)
     if sys.stdin.isatty():
         note(COMMANDS)

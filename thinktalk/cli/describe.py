@@ -29,6 +29,7 @@ def describe(
     file: Annotated[Path, typer.Argument(metavar="F", help="A picture, a video or a sound.")],
     prompt: Annotated[str | None, typer.Option(metavar="TEXT", help="Ask this instead.")] = None,
     model: options.Model = options.DEFAULT_MODEL,
+    bits: options.Bits = None,
     seed: options.Seed = None,
     max_tokens: options.MaxTokens = 1024,
     json: options.Json = False,
@@ -37,7 +38,7 @@ def describe(
     kind = kind_of(file)
     question = Text(PROMPTS[kind] if prompt is None else words(prompt))
     turn = Message("user", [medium(kind, file), question])
-    omni = load(model, speech=False)
+    omni = load(model, speech=False, bits=bits)
     with omni.stream([turn], speech=False, seed=seed, max_tokens=max_tokens) as events:
         done = follow(events, unheard if json else show, None)
     if json:

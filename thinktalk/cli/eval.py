@@ -22,7 +22,10 @@ from thinktalk.engine.sampler import GREEDY
 from thinktalk.eval.page import spectrograms, table
 from thinktalk.eval.task import HeldOut, Row, Subject, run
 from thinktalk.eval.tasks import TASKS
+from thinktalk.eval.tasks.voice import SoundsLike
 from thinktalk.models.codec.encoder import CodecEncoder
+from thinktalk.train.data.manifest import read
+from thinktalk.train.data.recordings import samples_of
 
 app = typer.Typer(add_completion=False)
 
@@ -35,6 +38,7 @@ def evaluate(
     model: Annotated[
         str, typer.Argument(metavar="M", help='"nano", a checkpoint folder, or owner/name on a hub.')
     ] = options.DEFAULT_MODEL,
+    bits: options.Bits = None,
     task: Annotated[
         list[str] | None, typer.Option(metavar="T", help=f"One of {', '.join(TASKS)}; may be given again.")
     ] = None,
@@ -42,6 +46,12 @@ def evaluate(
         int, typer.Option(min=1, metavar="N", help="At most so many examples a task.")
     ] = EXAMPLES,
     seed: Annotated[int, typer.Option(metavar="N", help="Of what is synthesised.")] = 0,
+    voice: Annotated[
+        str | None, typer.Option(metavar="V", help="Measure how like its recordings this voice is.")
+    ] = None,
+    like: Annotated[
+        Path | None, typer.Option(metavar="F.jsonl", help="The recordings, as the voice was trained with.")
+    ] = None,
     page: Annotated[
         Path | None, typer.Option(metavar="F.md", help="Write the table there, with spectrograms beside it.")
     ] = None,
@@ -49,14 +59,23 @@ def evaluate(
 ) -> None:
     """Measure hearing, answering, seeing and speaking on held-out examples, by judges that others made.
 
-    Recordings are synthesised first: it takes espeak-ng, flite and the extras `train` and `eval`.
+    Recordings are synthesised first: it takes espeak-ng and the extras `train` and `eval`. Of the engines that are
+    never heard in training (flite, pico, piper), those that are missing are named, with what installs them.
     """
     if unknown := [name for name in task or () if name not in TASKS]:
         raise UserError(f"there is no task {unknown[0]!r}; there are {', '.join(TASKS)}")
-    subject = _subject(load(model, speech=True), model)
+    if (voice is None) != (like is None):
+        raise UserError("--voice and --like go together: a voice, and the recordings that it shall be like")
+    if voice is not None and like is not None:
+        tasks = [(name, TASKS[name]) for name in task or ()] + [("voice", _sounds_like(voice, like))]
+    else:
+        tasks = [(name, TASKS[name]) for name in task or TASKS]
+    subject = _subject(load(model, speech=True, bits=bits), model)
+    if voice is not None and voice not in subject.voices:
+        raise UserError(f"{model} has no voice {voice!r}; it has {', '.join(subject.voices)}")
     with tempfile.TemporaryDirectory() as folder:
         held_out = HeldOut(Path(folder), count, seed, _watch)
-        rows = run(subject, [(name, TASKS[name]) for name in task or TASKS], held_out)
+        rows = run(subject, tasks, held_out)
         if page is not None:
             _write(page, model, rows, subject, held_out)
     if json:
@@ -78,7 +97,17 @@ def _subject(omni: Omni, model: str) -> Subject:
         samples, _ = omni.model.code2wav(codec(torch.from_numpy(wave)[None]))
         return samples[0].float().numpy()
 
-    return Subject(ask, lambda text: omni.say(text, seed=0).whole().speech, through_codec if codec else None)
+    def say(text: str, voice: str | None = None) -> np.ndarray:
+        return omni.say(text, voice=voice, seed=0).whole().speech
+
+    return Subject(ask, say, through_codec if codec else None, omni.voices)
+
+
+def _sounds_like(voice: str, like: Path) -> SoundsLike:
+    """The task of one voice; raises UserError where a recording cannot be read."""
+    examples = list(read(like))
+    spoken = [samples_of(example.target_audio) for example in examples if example.target_audio]
+    return SoundsLike(voice, spoken, {voice for example in examples for voice in example.voices})
 
 
 def _write(page: Path, model: str, rows: list[Row], subject: Subject, held_out: HeldOut) -> None:

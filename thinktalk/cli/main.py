@@ -21,10 +21,12 @@ from typer.core import TyperGroup
 COMMANDS = {
     "ask": "Ask with text, sound, pictures or video; read the reply and hear it.",
     "chat": "Talk turn by turn in the terminal.",
+    "serve": "Talk in a browser, and serve OpenAI's clients.",
     "transcribe": "Write down what is said in a recording.",
     "say": "Speak a text into a sound file.",
     "describe": "Describe a picture, a video or a sound.",
     "eval": "Measure a checkpoint on what was held out.",
+    "bench": "Measure how fast a model is on this machine.",
     "data": "Make and check what a model is to learn from.",
     "train": "Fine-tune a model: a task, its speech, or a new voice.",
     "info": "Show what is in a checkpoint and the memory it needs.",

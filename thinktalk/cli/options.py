@@ -1,7 +1,7 @@
 """The options that several commands share, each written once."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperCommand
@@ -18,6 +18,10 @@ Temperature = Annotated[
     float | None, typer.Option(min=0, metavar="T", help="How freely words are chosen; 0 takes the likeliest.")
 ]
 MaxTokens = Annotated[int, typer.Option(min=1, metavar="N", help="The longest reply, in tokens.")]
+Bits = Annotated[
+    Literal[8, 4] | None,  # `nn.packed.Bits`, without importing torch
+    typer.Option(help="Hold the weights of the decoders in so many bits: less memory, more work."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, on stdout.")]
 
 Audios = Annotated[

@@ -10,15 +10,16 @@ from thinktalk.cli.terminal import busy, note
 from thinktalk.contracts import Done, Event, SpeechChunk, TextDelta, Timings, UserError
 from thinktalk.engine.omni_engine import Omni
 from thinktalk.media.audio import AudioWriter
+from thinktalk.nn.packed import Bits
 from thinktalk.rates import SPEAKING_RATE
 
 CUT = "(cut off at the longest reply allowed)"
 
 
-def load(model: str, speech: bool) -> Omni:
+def load(model: str, speech: bool, bits: Bits | None = None) -> Omni:
     """The model, with its speaking parts if there is to be `speech`."""
     with busy(f"Loading {model}"):
-        return Omni.from_pretrained(model, speech=speech)
+        return Omni.from_pretrained(model, speech=speech, bits=bits)
 
 
 def speech_file(path: Path | None) -> AbstractContextManager[AudioWriter | None]:

@@ -19,13 +19,14 @@ def say(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT.wav", help="The sound file to write.")],
     voice: options.Voice = None,
     model: options.Model = options.DEFAULT_MODEL,
+    bits: options.Bits = None,
     seed: options.Seed = None,
     json: options.Json = False,
 ) -> None:
     """Speak a text into a sound file: .wav, .flac, .mp3, .ogg or .opus."""
     with speech_file(out) as writer:
         text = words(text)
-        omni = load(model, speech=True)
+        omni = load(model, speech=True, bits=bits)
         with omni.say(text, voice=voice, seed=seed) as events:
             done = follow(events, unheard, writer, waiting="Speaking")
     if json:

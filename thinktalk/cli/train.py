@@ -1,5 +1,6 @@
 """`thinktalk train`: a checkpoint and recordings or conversations in, a fine-tuned checkpoint out."""
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
@@ -75,8 +76,11 @@ def sft(
         locate(model), tuple(data), out, steps, learning_rate, batch_tokens, lora, lora_experts, precision,
         recompute, seed, skip,
     )  # fmt: skip
-    _run(SftTask(settings, frozen=tuple(freeze or ())), settings)
-    note(f"wrote {out}: thinktalk ask --model {out} ...")
+    _run(
+        SftTask(settings, frozen=tuple(freeze or ())),
+        settings,
+        f"wrote {out}: thinktalk ask --model {out} ...",
+    )
 
 
 @app.command("talker")
@@ -103,8 +107,11 @@ def talker(
         locate(model), tuple(data), out, steps, learning_rate, batch_tokens, lora, lora_experts, precision,
         recompute, seed, skip,
     )  # fmt: skip
-    _run(TalkerTask(settings, codec or settings.model, voice), settings)
-    note(f"wrote {out}: thinktalk say --model {out} --voice {voice} ...")
+    _run(
+        TalkerTask(settings, codec or settings.model, voice),
+        settings,
+        f"wrote {out}: thinktalk say --model {out} --voice {voice} ...",
+    )
 
 
 @app.command("speaker")
@@ -131,9 +138,15 @@ def speaker(
         locate(model), tuple(data), out, steps, learning_rate, batch_tokens, lora, lora_experts, precision,
         recompute, seed, skip,
     )  # fmt: skip
-    _run(SpeakerTask(settings, codec or settings.model, voice.strip()), settings)
-    note(f"wrote {out}: thinktalk say --model {out} --voice {voice} ...")
+    _run(
+        SpeakerTask(settings, codec or settings.model, voice.strip()),
+        settings,
+        f"wrote {out}: thinktalk say --model {out} --voice {voice} ...",
+    )
 
 
-def _run(task: Task, settings: Settings) -> None:
-    finetune(task, settings, note)
+def _run(task: Task, settings: Settings, then: str) -> None:
+    is_first = os.environ.get("RANK", "0") == "0"  # of torchrun's processes one speaks for all
+    finetune(task, settings, note if is_first else lambda _: None)
+    if is_first:
+        note(then)

@@ -2,6 +2,8 @@
 
 import atexit
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,3 +68,13 @@ def meet() -> None:
     """Wait for the other processes."""
     if dist.is_initialized():
         dist.barrier()
+
+
+@contextmanager
+def first_goes_first(world: World) -> Iterator[None]:
+    """The first process does what the block says alone; the others do it after it, and find what it has left."""
+    if not world.is_first:
+        meet()
+    yield
+    if world.is_first:
+        meet()

@@ -26,18 +26,27 @@ LATE_IMPORTS = {
     ("thinktalk/eval/judges.py", "faster_whisper"): "only the extra `eval` brings it",
     ("thinktalk/checkpoint/locate.py", "huggingface_hub"): "only the extra `hub` brings it",
     ("thinktalk/train/target_codes.py", "transformers"): "only who uses a Mimi needs it",
+    ("thinktalk/bench/peer.py", "transformers"): "only the extra `bench` brings it",
+    ("thinktalk/cli/bench.py", "thinktalk.bench.plots"): "brings in matplotlib, of the extra `bench`",
     ("thinktalk/cli/main.py", "thinktalk.contracts"): "brings in torch, too slow for `thinktalk --help`",
     ("thinktalk/train/display.py", "torch.utils.tensorboard"): "only the extra `train` brings tensorboard",
     ("thinktalk/train/loop.py", "thinktalk.parallel"): "brings in FSDP, which one process does without",
     ("thinktalk/train/optim.py", "thinktalk.parallel"): "brings in FSDP, which one process does without",
     ("thinktalk/train/saving.py", "thinktalk.parallel"): "brings in FSDP, which one process does without",
-    ("thinktalk/synthesis/voices.py", "hibari"): "only the extra `train` brings it",
+    ("thinktalk/synthesis/engines.py", "hibari"): "only the extra `train` brings it",
 }
 # What an extra brings, and the room that is of no use without it and so may import it at the top.
 EXTRA_ROOMS = {
     "jiwer": ("thinktalk/eval/",),
-    "matplotlib": ("thinktalk/eval/",),
+    "matplotlib": ("thinktalk/eval/", "thinktalk/bench/plots.py"),
     "scipy": ("thinktalk/synthesis/", "thinktalk/train/"),
+    "fastapi": ("thinktalk/server/",),
+    "httpx2": ("thinktalk/server/",),
+    "opentelemetry": ("thinktalk/server/",),
+    "prometheus_client": ("thinktalk/server/",),
+    "pydantic": ("thinktalk/server/",),
+    "starlette": ("thinktalk/server/",),
+    "uvicorn": ("thinktalk/server/",),
 }
 IMPORT_NAMES = {"pillow": "PIL"}
 

@@ -3,18 +3,24 @@
 Fences of `sh`, `bash` and `python` are run in what looks like the top of a clone, each by itself, those of
 one page in order and in one folder. Not run, only looked at: what sets a clone up (make, git clone, pip), and
 fences with a line `# needs released weights`. Output, and what is not to be run, goes into other fences.
+Fences that ask a server at the usual address are run with one, which is at another. A fence that names a file is
+what that file is; where it needs a client that is not installed here, `make test-clients` alone runs it.
 """
 
+import importlib.util
 import os
 import re
 import shlex
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.serving import serving
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -23,6 +29,8 @@ PAGES = [
     if path.exists()
 ]
 UNAVAILABLE = "# needs released weights"
+SERVER = "127.0.0.1:8000"  # where a reader's would be
+SNIPPETS = ROOT / "tests/clients/snippets"
 SECONDS = 240
 
 
@@ -31,6 +39,7 @@ class Fence:
     page: Path
     line: int
     language: str
+    file: str  # that it shows, or nothing
     code: str
 
     def __str__(self) -> str:
@@ -38,13 +47,24 @@ class Fence:
 
 
 def fences(page: Path) -> list[Fence]:
-    """The fenced blocks of a page that a reader can run."""
+    """The fenced blocks of a page."""
     text = page.read_text()
+    pattern = r"^```(?P<language>\w*) ?(?P<file>[^\n]*)\n(?P<code>.*?)^```$"
     return [
-        Fence(page, text.count("\n", 0, match.start()) + 1, match["language"], match["code"])
-        for match in re.finditer(r"^```(?P<language>\w*)[^\n]*\n(?P<code>.*?)^```$", text, re.M | re.S)
-        if match["language"] in ("sh", "bash", "python")
+        Fence(page, text.count("\n", 0, match.start()) + 1, *match.group("language", "file", "code"))
+        for match in re.finditer(pattern, text, re.M | re.S)
     ]
+
+
+def runnable(page: Path) -> list[Fence]:
+    """Those that a reader can run."""
+    return [fence for fence in fences(page) if fence.language in ("sh", "bash", "python")]
+
+
+def is_installed(code: str) -> bool:
+    """Whether all is here that a Python program imports."""
+    roots = re.findall(r"^(?:import|from) (\w+)", code, re.M)
+    return all(importlib.util.find_spec(root) for root in roots)
 
 
 def commands(code: str) -> list[str]:
@@ -105,21 +125,38 @@ def clones(tmp_path_factory) -> dict[Path, Path]:
     return folders
 
 
-@pytest.mark.parametrize("fence", [fence for page in PAGES for fence in fences(page)], ids=str)
-def test_what_a_page_shows_works(fence: Fence, clones):
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The address of a server with nano."""
+    with serving() as served:
+        yield served.url
+
+
+@pytest.mark.parametrize("fence", [fence for page in PAGES for fence in runnable(page)], ids=str)
+def test_what_a_page_shows_works(fence: Fence, clones, request):
+    code = fence.code
+    if SERVER in code:
+        code = code.replace(SERVER, request.getfixturevalue("server").split("://")[1])
     if fence.language == "python":
-        compile(fence.code, str(fence), "exec")
-        script = [sys.executable, "-c", fence.code]
+        compile(code, str(fence), "exec")
+        if fence.file and not is_installed(code):
+            pytest.skip("make test-clients runs it")
+        script = [sys.executable, "-c", code]
     else:
-        for command in filter(is_setup, commands(fence.code)):
+        for command in filter(is_setup, commands(code)):
             check_setup(command)
-        to_run = [command for command in commands(fence.code) if not is_setup(command)]
+        to_run = [command for command in commands(code) if not is_setup(command)]
         script = ["bash", "-euo", "pipefail", "-xc", "\n".join(to_run)]
         if not to_run:
             return
     if UNAVAILABLE in fence.code:
         pytest.skip("needs the released weights")
     run(script, clones[fence.page])
+
+
+def test_each_client_is_shown_as_it_is_tested():
+    shown = {fence.file: fence.code for page in PAGES for fence in fences(page) if fence.file}
+    assert shown == {str(path.relative_to(ROOT)): path.read_text() for path in SNIPPETS.iterdir()}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -132,4 +169,6 @@ def test_what_a_page_links_to_exists(page):
 def test_there_is_a_readme_that_shows_how_to_begin():
     readme = ROOT / "README.md"
     assert readme.exists()
-    assert "make talk" in [re.sub(r"\s*#.*", "", c) for fence in fences(readme) for c in commands(fence.code)]
+    assert "make talk" in [
+        re.sub(r"\s*#.*", "", c) for fence in runnable(readme) for c in commands(fence.code)
+    ]

@@ -92,7 +92,7 @@ def test_say_reads_a_text_to_a_file(run, tmp_path):
 
 
 def test_transcribe_and_describe(run, sound, picture, video):
-    ran = run("transcribe", sound, "--max-tokens", 5, "--json")
+    ran = run("transcribe", sound, "--json")
     assert ran.code == 0, ran.err
     assert json.loads(ran.out)["seconds"] == pytest.approx(0.5, abs=0.001)
     for kind, file in (("audio", sound), ("image", picture), ("video", video)):

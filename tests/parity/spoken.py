@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from tests.parity.scenes import Scene
+from thinktalk.engine.memory import Memory
 from thinktalk.engine.sampler import GREEDY, Sampling, TokenSampler
 from thinktalk.engine.stages.encode import encode
 from thinktalk.engine.stages.talk import Briefing, Talking
-from thinktalk.engine.stages.think import Thinking
+from thinktalk.engine.stages.think import Thinking, read
 from thinktalk.engine.stages.vocode import Vocoding
 from thinktalk.models.qwen3_omni import handoff
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
@@ -64,17 +65,19 @@ def by_us(
 ) -> Spoken:
     config, cpu = model.config, torch.device("cpu")
     prompt = scene.prompt()
-    thinking = Thinking(
-        model.thinker, encode(model.thinker, prompt, config.thinker_config), TokenSampler(GREEDY, cpu)
-    )
-    seen = [handoff.see(model, prompt.ids, span, step) for span, step in thinking.read()]
+    memory, inputs = Memory(model), encode(model.thinker, prompt, config.thinker_config)
+    memory.recall(prompt)
+    for span, step in read(model.thinker, inputs, memory.thinker):
+        memory.saw(handoff.see(model, prompt.ids, span, step))
+    thinking = Thinking(model.thinker, memory, step.hidden[:, -1], inputs.delta, TokenSampler(GREEDY, cpu))
     text = []
     while len(text) < words and text[-1:] != [config.im_end_token_id]:
         text.append(thinking.step())
 
     positions, delta = handoff.talker_positions(prompt, config, time_aligned=time_aligned)
     talker = config.talker_config
-    briefing = Briefing(torch.cat(seen, dim=1), positions, delta, prompt.ids[-3:], talker.speaker_id[speaker])
+    voice = talker.speaker_id[speaker]
+    briefing = Briefing(memory.seen, positions, delta, prompt.ids[-3:], voice, memory.talker)
     forbidden = torch.arange(talker.text_config.vocab_size) >= model.talker.codebook_size
     forbidden[talker.codec_eos_token_id] = False
     sampler = TokenSampler(Sampling(temperature=0, repetition_penalty=penalty), cpu, forbidden)

@@ -2,9 +2,10 @@
 
 import torch
 
+from thinktalk.engine.memory import Memory
 from thinktalk.engine.sampler import GREEDY, TokenSampler
 from thinktalk.engine.stages.encode import encode
-from thinktalk.engine.stages.think import Thinking
+from thinktalk.engine.stages.think import Thinking, read
 
 WORDS = 8
 
@@ -23,9 +24,11 @@ def test_logits_and_what_the_talker_sees(ours, theirs, scene):
 
 
 def test_greedy_text(ours, theirs, scene):
-    inputs = encode(ours.thinker, scene.prompt(), ours.config.thinker_config)
-    thinking = Thinking(ours.thinker, inputs, TokenSampler(GREEDY, torch.device("cpu")))
-    list(thinking.read())
+    memory, inputs = Memory(ours), encode(ours.thinker, scene.prompt(), ours.config.thinker_config)
+    memory.recall(scene.prompt())
+    *_, (_, step) = read(ours.thinker, inputs, memory.thinker)
+    sampler = TokenSampler(GREEDY, torch.device("cpu"))
+    thinking = Thinking(ours.thinker, memory, step.hidden[:, -1], inputs.delta, sampler)
     written = [thinking.step() for _ in range(WORDS)]
     expected = theirs.thinker.generate(
         **scene.inputs(), max_new_tokens=WORDS, do_sample=False, eos_token_id=-1

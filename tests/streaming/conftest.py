@@ -4,11 +4,14 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, repeat
 from weakref import WeakKeyDictionary
 
+import numpy as np
 import pytest
 import torch
 
 from tests.streaming.tiny import draw, tiny
+from tests.traced import trace
 from thinktalk.contracts import SpeechChunk
+from thinktalk.engine import ways
 from thinktalk.engine.omni_engine import Omni
 from thinktalk.engine.speech import Speech
 from thinktalk.engine.stages.talk import Talking
@@ -28,14 +31,20 @@ def tokenizer() -> Tokenizer:
     return Tokenizer.train(["the colour of the sky is blue and the grass is green"] * 3, 320)
 
 
-@pytest.fixture(scope="session")
-def omni(tokenizer: Tokenizer) -> Omni:
+@pytest.fixture(scope="session", params=["plain", "native", "recorded"])
+def omni(tokenizer: Tokenizer, request: pytest.FixtureRequest) -> Omni:
+    """As torch computes it, by the kernels, and in steps that are recorded."""
     config = tiny(tokenizer)
     model = Qwen3Omni(config)
     draw(model)
     with torch.no_grad():
         model.thinker.lm_head.weight[tokenizer.id(ADDED[0]) :] = 0  # markup is nothing to say at random
         model.talker.codec_head.weight[config.talker_config.codec_eos_token_id] = 0  # nor is the end
+    if request.param == "native" and not ways.quicken(model):
+        pytest.skip("there is no C compiler")
+    if request.param == "recorded":
+        ways.record(model)
+        trace(model)
     return Omni(model, Processor(tokenizer, config))
 
 
@@ -59,13 +68,13 @@ def write(omni: Omni, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[i
 def codes(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
     """Every frame that is spoken, [1, groups]."""
     frames: list[torch.Tensor] = []
-    synthesise = Speech.synthesise
+    sound = Speech.sound
 
-    def listen(self: Speech, codes: torch.Tensor) -> SpeechChunk:
+    def listen(self: Speech, codes: torch.Tensor, samples: np.ndarray) -> SpeechChunk:
         frames.append(codes)
-        return synthesise(self, codes)
+        return sound(self, codes, samples)
 
-    monkeypatch.setattr(Speech, "synthesise", listen)
+    monkeypatch.setattr(Speech, "sound", listen)
     return frames
 
 

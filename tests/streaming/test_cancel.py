@@ -9,6 +9,9 @@ import pytest
 
 from thinktalk.contracts import Audio, Done, Message, Text
 from thinktalk.engine.cache import KVCache
+from thinktalk.engine.graphs.pages import PagedCache
+from thinktalk.engine.native.decoders import PanelCache
+from thinktalk.engine.native.vocoder import Stream
 from thinktalk.engine.sampler import GREEDY
 from thinktalk.engine.stages import encode
 from thinktalk.engine.stages.talk import Talking
@@ -33,7 +36,7 @@ def alive(monkeypatch: pytest.MonkeyPatch):
 
         monkeypatch.setattr(kind, "__init__", note)
 
-    for kind in (KVCache, Thinking, Talking, Vocoding, encode.Inputs):
+    for kind in (KVCache, PanelCache, PagedCache, Stream, Thinking, Talking, Vocoding, encode.Inputs):
         watch(kind)
 
     def alive() -> set[str]:
@@ -59,7 +62,9 @@ def test_cancelling_after_any_step_frees_everything(omni, alive):
         (done,) = stream
         assert isinstance(done, Done) and done.finish_reason == "cancelled"
         del done
-    assert seen == {"KVCache", "Thinking", "Talking", "Vocoding", "Inputs"}
+    kind = type(omni.memory().thinker)
+    caches = {"PanelCache", "Stream"} if kind is PanelCache else {kind.__name__}
+    assert seen == {*caches, "Thinking", "Talking", "Vocoding", "Inputs"}
     assert steps > 10 and alive() == set()
 
 

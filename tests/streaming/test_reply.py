@@ -30,7 +30,7 @@ def test_events_and_figures(omni, write):
     assert all(c.samples.dtype == np.float32 for c in chunks)
     assert [len(c.samples) for c in chunks[1:]] == [12] * 5 and 0 < len(chunks[0].samples) < 12
     prompt = omni.processor.prompt([Message("user", "hello")])
-    assert dataclasses.astuple(done.usage) == (len(prompt.ids), len(ids), 6)
+    assert dataclasses.astuple(done.usage) == (len(prompt.ids), len(ids), 6, 0)
     timings = done.timings
     assert 0 < timings.first_text < timings.first_audio < timings.total
     assert timings.speech_seconds == pytest.approx(sum(len(c.samples) for c in chunks) / 24_000)

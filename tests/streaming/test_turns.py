@@ -1,5 +1,6 @@
 """Thinker and Talker take turns, and speech is what it would be had they not."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from thinktalk.contracts import Audio, Image, Message, SpeechChunk, Text, TextDelta
+from thinktalk.engine.cache import KVCache
 from thinktalk.engine.sampler import GREEDY, Sampling, TokenSampler
 from thinktalk.engine.stages import think
 from thinktalk.engine.stages.talk import Talking
@@ -30,11 +32,13 @@ def talkings(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 
 def again(made: dict[str, Any]) -> Talking:
-    """A greedy Talker that knows the same."""
+    """A greedy Talker that is told the same."""
     cpu = torch.device("cpu")
     talker = made["model"].talker
+    fresh = replace(made["briefing"], cache=KVCache(len(talker.model.layers)))
     forbidden = torch.arange(talker.codec_head.out_features) >= talker.codebook_size
-    return Talking(**made, sampler=TokenSampler(GREEDY, cpu, forbidden), predictor=TokenSampler(GREEDY, cpu))
+    samplers = TokenSampler(GREEDY, cpu, forbidden), TokenSampler(GREEDY, cpu)
+    return Talking(made["model"], fresh, *samplers, made["most"])
 
 
 @torch.inference_mode()

@@ -11,7 +11,8 @@ from thinktalk.checkpoint import load, save
 from thinktalk.contracts import UserError
 from thinktalk.models.qwen3_omni.config import DecoderConfig, OmniConfig, ThinkerConfig
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
-from thinktalk.models.qwen3_omni.weights import stored
+from thinktalk.models.qwen3_omni.weights import decoders, stored
+from thinktalk.nn.packed import Packed
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 NORM = "thinker.model.norm.weight"
@@ -62,6 +63,44 @@ class TestLoad:
         monkeypatch.setattr(Qwen3Omni, "to_empty", full)
         with pytest.raises(UserError, match=r"needs 0\.0 GB, which cpu does not have free"):
             load(intact)
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+class TestPacked:
+    def test_decoders_are_packed_and_the_rest_is_as_it_was(self, model, sharded, bits):
+        loaded, plain = load(sharded, bits=bits), stored(model)
+        views = stored(loaded)
+        packed = {name: view for name, view in views.items() if isinstance(view, Packed)}
+        assert views.keys() == plain.keys()
+        assert all(torch.equal(views[name], plain[name]) for name in views.keys() - packed.keys())
+        for name, view in packed.items():
+            again = Packed.like(plain[name], bits).copy_(plain[name])
+            assert torch.equal(view.whole(torch.float32), again.whole(torch.float32))
+        parts = {".".join(name.split(".")[:2]) for name in packed}
+        assert parts == {"thinker.model", "talker.model", "talker.code_predictor"}
+        assert not [
+            name for name in packed if "embed" in name or "norm" in name or name.endswith("mlp.gate.weight")
+        ]
+
+    def test_it_holds_less(self, model, intact, bits):
+        def held(part):
+            return sum(weight.nbytes for weight in (*part.parameters(), *part.buffers()))
+
+        loaded = load(intact, bits=bits)
+        for small, whole in zip(decoders(loaded), decoders(model), strict=True):
+            assert held(small) < held(whole)
+        assert held(loaded.code2wav) == held(model.code2wav)
+
+    def test_it_computes_what_whole_weights_of_these_numbers_do(self, intact, bits):
+        loaded, same = load(intact, bits=bits), load(intact)
+        with torch.no_grad():
+            views = stored(loaded)
+            for name, weight in stored(same).items():
+                view = views[name]
+                weight.copy_(view.whole(torch.float32) if isinstance(view, Packed) else view)
+            x, places = torch.randn(1, 5, 16), torch.arange(5).expand(3, 1, 5)
+            ours, theirs = (each.thinker.model(x, places)[0] for each in (loaded, same))
+        torch.testing.assert_close(ours, theirs)
 
 
 class TestDtype:

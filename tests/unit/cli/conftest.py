@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -38,13 +38,17 @@ class FakeOmni:
     fails: BaseException | None = None  # raised after the first word
     finish: str = "stop"
     loaded: list[tuple[str, bool]] = field(default_factory=list)
+    bits: Literal[8, 4] | None = None
     asked: list[tuple[Any, dict[str, Any]]] = field(default_factory=list)
     defaults = Defaults(text=Sampling(temperature=0.7, top_k=20))
 
-    def from_pretrained(self, model: str, *, speech: bool = True) -> "FakeOmni":
+    def from_pretrained(
+        self, model: str, *, speech: bool = True, bits: Literal[8, 4] | None = None
+    ) -> "FakeOmni":
         if model != "nano":
             raise UserError(f"there is no folder {model}")
         self.loaded.append((model, speech))
+        self.bits = bits
         return self
 
     def stream(self, messages: list[Message], *, speech: bool = True, **how: Any) -> FakeStream:

@@ -97,7 +97,7 @@ def test_json_is_one_object_and_nothing_else(run, omni, tmp_path):
         "text": "zwölf \n☃",
         "speech": str(out),
         "finish_reason": "stop",
-        "usage": {"prompt_tokens": 7, "text_tokens": 2, "speech_frames": 2},
+        "usage": {"prompt_tokens": 7, "text_tokens": 2, "speech_frames": 2, "cached_tokens": 0},
         "timings": {
             "first_text": 0.25,
             "first_audio": 0.5,
@@ -137,3 +137,9 @@ def test_bytes_that_are_no_text_are_refused(run, omni, monkeypatch):
 def test_bad_input_is_refused_before_a_model_is_loaded(run, omni, arguments, words):
     assert words in run("ask", *arguments).complaint
     assert omni.loaded == []
+
+
+@pytest.mark.parametrize("options, bits", [((), None), (("--bits", "8"), 8), (("--bits", "4"), 4)])
+def test_weights_may_be_held_in_few_bits(run, omni, options, bits):
+    assert run("ask", "hello", *options).code == 0
+    assert omni.bits == bits

@@ -1,10 +1,8 @@
 """The life of a stream, whatever its events are."""
 
-import asyncio
 import gc
 import threading
 import weakref
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,7 +10,7 @@ import torch
 
 from thinktalk.contracts import Done, SpeechChunk, TextDelta
 from thinktalk.engine.progress import Progress
-from thinktalk.engine.stream import AsyncReplyStream, ReplyStream
+from thinktalk.engine.stream import ReplyStream
 
 
 class State:
@@ -124,56 +122,3 @@ def test_the_whole_of_a_stream():
     list(s)
     with pytest.raises(ValueError, match="ended"):
         s.whole()
-
-
-# --------------------------------------------------------------------------- the same for an event loop
-
-
-def in_background(s: ReplyStream) -> AsyncReplyStream:
-    return AsyncReplyStream(s, ThreadPoolExecutor(1))
-
-
-def test_the_loop_goes_on_while_a_thread_works():
-    def step(i):
-        assert threading.current_thread() is not threading.main_thread()
-
-    async def run():
-        return [type(e) async for e in in_background(stream(step=step))]
-
-    assert asyncio.run(run()) == [type(e) for e in stream()]
-
-
-def test_leaving_an_async_with_block_frees_all():
-    held = []
-
-    async def run():
-        async with in_background(stream(held)) as s:
-            async for _ in s:
-                break
-        return s
-
-    s = asyncio.run(run())
-    assert freed(held) and s is not None
-
-
-def test_a_cancelled_task_frees_all_after_its_step():
-    held, begun, go_on = [], threading.Event(), threading.Event()
-
-    def step(i):
-        begun.set()
-        go_on.wait(60)
-
-    async def run():
-        s = in_background(stream(held, step=step))
-        task = asyncio.create_task(anext(s))
-        await asyncio.to_thread(begun.wait, 60)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert not go_on.is_set()  # it did not wait for the step
-        go_on.set()
-        return s
-
-    s = asyncio.run(run())
-    s._executor.shutdown()
-    assert freed(held)

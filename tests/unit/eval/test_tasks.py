@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from thinktalk.contracts import Done, Message, Reply, Timings, Usage
+from thinktalk.contracts import Done, Message, Reply, Timings, Usage, UserError
 from thinktalk.eval.page import spectrograms, table
 from thinktalk.eval.task import HeldOut, Row, Subject, run
-from thinktalk.eval.tasks import TASKS, answering, hearing, speaking
+from thinktalk.eval.tasks import TASKS, answering, hearing, people, speaking
+from thinktalk.media.audio import save_audio
 from thinktalk.rates import SPEAKING_RATE
+from thinktalk.synthesis import corpus
 from thinktalk.synthesis.corpus import TESTS
 from thinktalk.synthesis.shows import asked, shows
 
@@ -100,8 +102,8 @@ def test_word_error_rates_stand_beside_the_judges_own(held_out: HeldOut, monkeyp
         lambda message, _: replying(heard[message.content[0].source.max()]),
         lambda text: next(clip.wave for clip in CLIPS if clip.text == text),
     )
-    known, unknown = hearing.words_heard(subject, held_out)
-    assert known.value == unknown.value == 0
+    known, *unknown = hearing.words_heard(subject, held_out)
+    assert [row.value for row in (known, *unknown)] == [0, 0, 0, 0]
     assert known.floor == pytest.approx(100 / 11)
     assert [row.value for row in speaking.words_spoken(subject, held_out)] == [pytest.approx(100 / 11)] * 2
 
@@ -123,5 +125,57 @@ def test_the_table_and_the_page_show_every_row(tmp_path: Path):
     assert (tmp_path / "a.png").stat().st_size > 5000
 
 
-def test_every_recorded_set_has_a_name():
-    assert set(TESTS) == {"test_speak", "test_hear", "test_unheard"}
+def test_a_missing_engine_is_told_and_the_others_are_measured(
+    held_out: HeldOut, monkeypatch: pytest.MonkeyPatch
+):
+    def recordings(self, name: str) -> list[Clip]:
+        if name == "test_pico":
+            raise UserError("the voice pico is missing: install it")
+        return CLIPS
+
+    monkeypatch.setattr(HeldOut, "recordings", recordings)
+    monkeypatch.setattr(hearing, "moonshine", lambda: Echo({}))
+    rows = list(hearing.words_heard(Subject(lambda *_: replying("so"), lambda _: np.zeros(1)), held_out))
+    assert [row.value is None for row in rows] == [False, False, True, False]
+    assert "pico, an engine never heard | not measured: the voice pico is missing: install it |" in table(
+        rows
+    )
+
+
+def test_people_are_heard_where_they_were_recorded(
+    held_out: HeldOut, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "cards").mkdir()
+    (tmp_path / "cards/cards.transcription").write_text(
+        "<s> ten of clubs  </s> (001)\n<s> five five  </s> (002)\n"
+    )
+    for name, loudness in (("001", 0.01), ("002", 0.02)):
+        save_audio(tmp_path / f"cards/{name}.wav", np.full(800, loudness, np.float32), 16_000)
+    monkeypatch.setattr(people, "FOLDER", tmp_path)
+    monkeypatch.setattr(people, "moonshine", lambda: Echo({0.01: "10 of clubs", 0.02: "5 5"}))
+    subject = Subject(lambda *_: replying("five five"), lambda _: np.zeros(1))
+    novel, cards = people.people_heard(subject, held_out)
+    assert novel.value is None and people.INSTALL in novel.reason
+    assert cards.what.endswith("playing cards (4 of 5 words known)")
+    assert (cards.value, cards.floor, cards.count) == (pytest.approx(60), 0, 2)
+
+
+def test_every_recorded_set_is_measured():
+    assert set(TESTS) == {"test_speak", *hearing.SETS}
+
+
+def test_recordings_are_made_once_as_many_as_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    made = []
+
+    def speak(voice, text: str, rate_hz: int, speed: float) -> np.ndarray:
+        made.append(text)
+        return np.full(100, 0.5, np.float32)
+
+    monkeypatch.setattr(corpus, "speak", speak)
+    held_out = HeldOut(tmp_path, 5, 0, lambda things, what: things)
+    texts = [clip.text for clip in held_out.recordings("test_flite")]
+    assert texts == [clip.text for clip in held_out.recordings("test_flite")] == made
+    assert len(made) == 5
+    assert (
+        len(HeldOut(tmp_path / "most", 500, 0, lambda things, what: things).recordings("test_speak")) == 120
+    )

@@ -39,8 +39,10 @@ def test_every_kind_has_its_weight(sources: dict):
 @pytest.mark.parametrize("kind", lessons.WEIGHTS)
 def test_an_example_is_a_question_and_an_answer_the_same_each_time(kind: str, sources: dict):
     example, again = sources[kind][3], sources[kind][3]
-    assert [message.role for message in example.messages] == ["user", "assistant"]
-    assert example.learnt == (False, True)
+    turns = len(example.messages) // 2
+    assert [message.role for message in example.messages] == ["user", "assistant"] * turns
+    assert example.learnt == (False, True) * turns
+    assert (turns > 1) == (kind == "conversation")
     assert repr(example) == repr(again)
     assert example.messages[1].content.endswith(".") or kind in ("recording", "asked")
 

@@ -16,7 +16,8 @@ from thinktalk.contracts import Message, UserError
 from thinktalk.engine.omni_engine import Omni
 from thinktalk.media.audio import save_audio
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
-from thinktalk.train import finetune as tuning
+from thinktalk.train.data.check import Usable
+from thinktalk.train.data.manifest import read
 from thinktalk.train.finetune import Settings, Task, finetune
 from thinktalk.train.lora import load_adapter, merge
 from thinktalk.train.stages.align import ADAPTERS, adapters
@@ -142,7 +143,9 @@ def test_talker_two_learns_in_a_known_voice(settings: Settings):
 def finetuned_voice(task: TalkerTask) -> int:
     model = tiny_omni.omni()
     task.prepare(model)
-    stage = task.stage(model, tiny_omni.processor(model), tuning.usable(task.settings.data, False, quiet))
+    stage = task.stage(
+        model, tiny_omni.processor(model), Usable([read(path) for path in task.settings.data], False, quiet)
+    )
     return stage.voice
 
 

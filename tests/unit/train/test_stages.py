@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from recipes.nano import shape
 from recipes.nano.script import Script
@@ -16,8 +17,11 @@ from thinktalk.rates import FRAME_SAMPLES
 from thinktalk.synthesis import world
 from thinktalk.synthesis.world import TRANSCRIBE
 from thinktalk.train.codes import table_of
+from thinktalk.train.discriminators import Discriminators
+from thinktalk.train.losses.adversarial import discriminator
 from thinktalk.train.stages.codec import CodecStage
 from thinktalk.train.stages.hearing import HearingStage
+from thinktalk.train.stages.polishing import DISTANCE_WEIGHT, PolishingStage
 from thinktalk.train.stages.speaking import SpeakingStage, forgotten, mistaken
 from thinktalk.train.stages.vocoder import VocoderStage
 
@@ -76,6 +80,30 @@ def fit(stage: SpeakingStage, steps: int) -> None:
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
+
+
+def test_who_is_judged_learns_from_the_judges_and_they_not_from_being_fooled(
+    omni: Qwen3Omni, clips: list[Clip]
+):
+    codes = [torch.randint(shape.CODES, (shape.CODEBOOKS, 20), dtype=torch.int16) for _ in clips]
+    spectral = VocoderStage(
+        omni.code2wav, CodecEncoder(shape.CODEC).quantizer, clips, codes, batch=2, frames=4
+    )
+    stage = PolishingStage(spectral, Discriminators(periods=(2, 3), sizes=(256,), width=2))
+    judges, last = stage.module.judges, omni.code2wav.decoder[-1].conv.weight
+
+    def moved(loss: Tensor) -> tuple[Tensor, Tensor]:
+        stage.module.zero_grad()
+        loss.backward()
+        grads = [p.grad.flatten() for p in judges.parameters() if p.grad is not None]
+        return torch.cat(grads) if grads else torch.zeros(1), last.grad.clone()
+
+    of_judges, of_code2wav = moved(stage.loss(0, np.random.default_rng(0))[0])
+    guess, truth = spectral.pieces(np.random.default_rng(0))
+    alone, _ = moved(discriminator(judges(truth), judges(guess.detach())) + 0 * guess.sum())
+    _, spectral_only = moved(spectral.distance(*spectral.pieces(np.random.default_rng(0)))[0])
+    assert torch.allclose(of_judges, alone, atol=1e-5)
+    assert not torch.allclose(of_code2wav, DISTANCE_WEIGHT * spectral_only, rtol=0.05)
 
 
 def test_every_codebook_learns(speaking: SpeakingStage):

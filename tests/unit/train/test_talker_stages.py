@@ -109,7 +109,7 @@ def test_the_engine_says_what_training_sees(omni: Qwen3Omni, monkeypatch: pytest
     monkeypatch.setattr(Thinking, "step", lambda self: next(written))
     frames: list[Tensor] = []
     monkeypatch.setattr(
-        Speech, "synthesise", lambda self, codes: frames.append(codes) or silence(len(frames))
+        Speech, "sound", lambda self, codes, samples: frames.append(codes) or silence(len(frames))
     )
     Omni(omni, processor).reply([question], speech_sampling=GREEDY, max_speech_seconds=12 * 12 / 24_000)
     said = torch.cat(frames).T  # [groups, frames]

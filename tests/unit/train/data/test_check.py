@@ -80,24 +80,20 @@ def test_every_fault_is_found(bad):
 
 
 def test_training_skips_or_stops(bad):
-    seen = []
-    usable = Usable(read(bad), Checker(longest=600), watch=seen.append)
-    assert seen == list(range(1, 18))
+    told = []
+    usable = Usable([read(bad)], skip=True, tell=told.append, checker=Checker(longest=600))
     # By their headers a damaged picture and a sound that was cut short look well: reading them will tell.
     assert [example.id for example in usable] == [f"talk.jsonl:{line}" for line in (1, 9, 13, 17)]
     assert [example.id for example in usable[2:]] == ["talk.jsonl:13", "talk.jsonl:17"]
-    assert len(usable.problems) == 13
-    with pytest.raises(UserError, match=r"talk\.jsonl:2: .*missing\.wav: no such file"):
-        Usable(read(bad), Checker(), strict=True)
+    assert len(told) == 13 and all(line.startswith("left out: talk.jsonl:") for line in told)
+    with pytest.raises(UserError, match=r"talk\.jsonl:2: .*missing\.wav: no such file.*--skip"):
+        Usable([read(bad)], skip=False, tell=told.append)
 
 
 def test_nothing_left(manifest):
-    with pytest.raises(
-        UserError, match=r"no example that can be used; the first fault: talk\.jsonl:1: is not"
-    ):
-        Usable(read(manifest(b"{", b"[")), Checker())
-    with pytest.raises(UserError, match="no example that can be used"):
-        Usable(read(manifest()), Checker())
+    for lines in ((b"{", b"["), ()):
+        with pytest.raises(UserError, match=r"talk\.jsonl: holds nothing to learn from"):
+            Usable([read(manifest(*lines))], skip=True, tell=str)
 
 
 def test_command(bad, manifest, media, capsys):

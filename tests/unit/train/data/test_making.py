@@ -9,6 +9,7 @@ import pytest
 from thinktalk.contracts import UserError
 from thinktalk.media.audio import load_audio
 from thinktalk.media.video import load_video, save_video
+from thinktalk.synthesis import music
 from thinktalk.synthesis.films import FRAMES
 from thinktalk.synthesis.shows import shows
 from thinktalk.train.data import making
@@ -34,7 +35,11 @@ def voices(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
         said.append((voice.engine, text))
         return 0.1 * np.sin(np.arange(rate * len(text) // 20) / 9).astype(np.float32)
 
+    def played(program: int, notes: list[int], **how) -> np.ndarray:
+        return 0.1 * np.sin(np.arange(8000) * (program + sum(notes)) / 999).astype(np.float32)
+
     monkeypatch.setattr(making, "speak", speak)
+    monkeypatch.setattr(music, "played", played)
     return said
 
 

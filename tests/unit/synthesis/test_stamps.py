@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.stamps import THINGS, draw
 from thinktalk.contracts import UserError
 from thinktalk.synthesis import stamps as module
 from thinktalk.synthesis.stamps import QUESTIONS, SIDE, stamp, stamps
@@ -14,14 +15,7 @@ from thinktalk.synthesis.stamps import QUESTIONS, SIDE, stamp, stamps
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Sixty things, each drawn twice in a colour of its own, with a name in two languages; and one without a name."""
-    things = ["".join(chr(97 + int(digit)) for digit in f"{number:03}") for number in range(60)]
-    for number, thing in enumerate(things):
-        for name in (thing, f"{thing}_2"):
-            Image.new("RGBA", (40, 20), (4 * number, 0, 0, 255)).save(tmp_path / f"{name}.png")
-            text = f"A {thing}.\nes.utf8=Un {thing}.\nfr.utf8=Quelque chose.\nzh_CN.utf8= \n"
-            (tmp_path / f"{name}.txt").write_text(text)
-    Image.new("RGBA", (40, 20)).save(tmp_path / "unnamed.png")
+    draw(tmp_path)
     found = {split: stamps(split, tmp_path) for split in ("train", "test")}
     monkeypatch.setattr(module, "stamps", found.__getitem__)
     return tmp_path
@@ -43,7 +37,7 @@ def test_things_are_held_out_however_often_they_are_drawn(folder: Path):
         return {one.path.stem.removesuffix("_2") for one in stamps(split, folder)}
 
     train, test = things("train"), things("test")
-    assert train and test and not train & test and len(train | test) == 60
+    assert train and test and not train & test and len(train | test) == THINGS
     assert all(len(stamps(split, folder)) == 2 * len(things(split)) for split in ("train", "test"))
 
 

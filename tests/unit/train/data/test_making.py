@@ -1,15 +1,17 @@
 """What is made is what its manifest says, the same each time."""
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.stamps import draw
 from thinktalk.contracts import UserError
 from thinktalk.media.audio import load_audio
 from thinktalk.media.video import load_video, save_video
-from thinktalk.synthesis import music
+from thinktalk.synthesis import music, stamps
 from thinktalk.synthesis.films import FRAMES
 from thinktalk.synthesis.shows import shows
 from thinktalk.train.data import making
@@ -43,8 +45,18 @@ def voices(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     return said
 
 
+@pytest.fixture
+def collection(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stamps, whether or not some are installed here."""
+    folder = tmp_path_factory.mktemp("stamps")
+    draw(folder)
+    monkeypatch.setattr(stamps, "stamps", partial(stamps.stamps, folder=folder))
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_all_that_is_made_can_be_learnt_from_and_is_made_again(kind: str, tmp_path: Path, voices):
+def test_all_that_is_made_can_be_learnt_from_and_is_made_again(
+    kind: str, tmp_path: Path, voices: list, collection: None
+):
     one, same, other = (
         made(kind, tmp_path / "a"),
         made(kind, tmp_path / "b"),

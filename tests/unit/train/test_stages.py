@@ -22,7 +22,7 @@ from thinktalk.train.losses.adversarial import discriminator
 from thinktalk.train.stages.codec import CodecStage
 from thinktalk.train.stages.hearing import HearingStage
 from thinktalk.train.stages.polishing import DISTANCE_WEIGHT, PolishingStage
-from thinktalk.train.stages.speaking import SpeakingStage, forgotten, mistaken
+from thinktalk.train.stages.speaking import CommonPast, SpeakingStage, forgotten, mistaken
 from thinktalk.train.stages.vocoder import VocoderStage
 
 
@@ -116,6 +116,17 @@ def test_every_codebook_learns(speaking: SpeakingStage):
         assert learner.weight.grad.norm() > 0
 
 
+def test_a_past_in_common_is_as_good_as_one_for_each(speaking: SpeakingStage):
+    decoder, rows = speaking.talker.model, torch.randn(3, 8, shape.TALKER_WIDTH)
+    begun, positions = torch.randn(5, shape.TALKER_WIDTH), torch.arange(13).expand(3, 3, -1)
+    whole, _ = decoder(torch.cat((begun.expand(3, -1, -1), rows), dim=1), positions)
+    past = CommonPast()
+    decoder(begun[None], positions[:, :1, :5], past)
+    assert past.length == 5
+    later, _ = decoder(rows, positions[:, :, 5:], past)
+    assert torch.allclose(later, whole[:, 5:], atol=1e-5)
+
+
 def test_untrained_it_knows_nothing(speaking: SpeakingStage):
     _, figures = speaking.distance(speaking.texts, speaking.codes, speaking.said, np.random.default_rng(0))
     assert figures["first"] == pytest.approx(math.log(shape.CODES + 1024), rel=0.1)
@@ -125,7 +136,7 @@ def test_untrained_it_knows_nothing(speaking: SpeakingStage):
 def test_shifted_codes_and_the_wrong_text_cost_more(speaking: SpeakingStage, monkeypatch: pytest.MonkeyPatch):
     # Two clips could be told apart by their past alone: it is hidden, so that the text must be read.
     monkeypatch.setattr("thinktalk.train.stages.speaking.forgotten", lambda frames, _: torch.ones(frames) > 0)
-    fit(speaking, 70)
+    fit(speaking, 110)
     texts, codes = speaking.texts, speaking.codes
     monkeypatch.setattr("thinktalk.train.stages.speaking.MISTAKES", (0.0, 0.0))
 

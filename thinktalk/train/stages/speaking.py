@@ -14,6 +14,7 @@ from thinktalk.models.codec.quantizer import ResidualQuantizer
 from thinktalk.models.qwen3_omni.handoff import OPENING
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.models.qwen3_omni.talker import Talker
+from thinktalk.nn.attention import attend
 from thinktalk.train.codes import table_of
 from thinktalk.train.losses.speech import MTP_WEIGHT
 from thinktalk.train.losses.tokens import IGNORE, next_token
@@ -40,6 +41,27 @@ class SpeakingModule(nn.Module):
         super().__init__()
         self.talker = talker
         self.place = nn.Linear(talker.codec_head.in_features, tokens)
+
+
+class CommonPast:
+    """A cache that holds what all sequences of a batch begin with, run through the layers once; nothing later is kept."""
+
+    def __init__(self) -> None:
+        self.layers: list[tuple[Tensor, Tensor]] = []
+
+    @property
+    def length(self) -> int:
+        return self.layers[0][0].shape[2] if self.layers else 0
+
+    def attend(
+        self, layer: int, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None
+    ) -> Tensor:
+        if layer < len(self.layers):
+            began = (one.expand(len(keys), -1, -1, -1) for one in self.layers[layer])
+            keys, values = (torch.cat(pair, dim=2) for pair in zip(began, (keys, values), strict=True))
+        else:
+            self.layers.append((keys, values))
+        return attend(queries, keys, values, mask)
 
 
 class SpeakingStage(Stage[SpeakingModule]):
@@ -103,27 +125,29 @@ class SpeakingStage(Stage[SpeakingModule]):
         rng: np.random.Generator,
     ) -> tuple[Tensor, dict[str, float]]:
         """The loss of saying `texts` as `codes`, and how many codes are guessed right."""
-        rows, labels, places = [], [], []
-        before = self._before(rng)
-        for text, frames in zip(texts, codes, strict=True):
-            row, label = self._sequence(text, frames.long(), rng)
-            rows.append(torch.cat((before, row)))
-            labels.append(torch.cat((label.new_full((len(before),), IGNORE), label)))
-            places.append(len(before) + OPENING - 1)
+        words = self.talker.text_projection(
+            self.words
+        )  # all of them: the clips have more places than there are words
+        before = self._before(words, rng)
+        rows = self._rows(words, texts, codes, rng)
         x = nn.utils.rnn.pad_sequence(rows, batch_first=True)  # [b, n, width]
-        label = nn.utils.rnn.pad_sequence(labels, batch_first=True, padding_value=IGNORE)
-        positions = torch.arange(x.shape[1]).expand(3, len(rows), -1)
+        positions = torch.arange(len(before) + x.shape[1]).expand(3, len(rows), -1)
+        past = CommonPast()
+        if len(before):
+            self.talker.model(before[None], positions[:, :1, : len(before)], past)
         with watched(self.talker.model) as routing:
-            hidden, _ = self.talker.model(x, positions)
+            hidden, _ = self.talker.model(x, positions[:, :, len(before) :], past)
+        label = nn.utils.rnn.pad_sequence(
+            [self._labels(frames[0].long()) for frames in codes], batch_first=True, padding_value=IGNORE
+        )
         learnt = label != IGNORE
         logits = self.talker.codec_head(hidden[learnt])
         first = next_token(logits, label[learnt])
-        states = torch.cat(
-            [
-                row[place : place + frames.shape[1]]
-                for row, place, frames in zip(hidden, places, codes, strict=True)
-            ]
-        )
+        saying = [
+            row[OPENING - 1 : OPENING - 1 + frames.shape[1]]
+            for row, frames in zip(hidden, codes, strict=True)
+        ]
+        states = torch.cat(saying)
         rest, right = self._rest(states, torch.cat(list(codes), dim=1).long().T, rng)
         token = torch.cat(list(said)).long()
         place = next_token(self.module.place(states), token)
@@ -137,21 +161,21 @@ class SpeakingStage(Stage[SpeakingModule]):
             "right rest": right,
         }
 
-    def _before(self, rng: np.random.Generator) -> Tensor:
+    def _before(self, words: Tensor, rng: np.random.Generator) -> Tensor:
         """What stands before the reply [n, width]: the user's turns so far, written, or heard and not understood."""
-        begin, end = (self._text(part) for part in self.heard)
-        turns = [self._text([])]
+        begin, end = (words[part] for part in self.heard)
+        turns = [words[:0]]
         for _ in range(rng.choice(len(TURNS), p=TURNS)):
             if rng.random() < 0.5:
-                turns.append(self._text(self.turns[int(rng.integers(len(self.turns)))]))
+                turns.append(words[self.turns[int(rng.integers(len(self.turns)))]])
             else:
                 turns += [begin, begin.new_zeros(int(rng.integers(15, 70)), begin.shape[1]), end]
         return torch.cat(turns)
 
-    def _sequence(
-        self, text: list[int], codes: Tensor, rng: np.random.Generator | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Inputs [9 + frames, width] of the reply, and the code 0 (or the end) that each shall predict."""
+    def _rows(
+        self, words: Tensor, texts: Sequence[list[int]], codes: Sequence[Tensor], rng: np.random.Generator
+    ) -> list[Tensor]:
+        """Inputs [9 + frames, width] of each reply: what is written, and what was said as the Talker remembers it."""
         config, omni = self.talker.config, self.config
         marks = [
             config.codec_nothink_id,
@@ -161,24 +185,36 @@ class SpeakingStage(Stage[SpeakingModule]):
             config.codec_pad_id,
             config.codec_bos_id,
         ]
-        pad, frames = omni.tts_pad_token_id, codes.shape[1]
-        spoken = [*text[1:], omni.tts_eos_token_id]
-        spoken += [pad] * (frames - len(spoken))
-        written = [*self.header, pad, pad, pad, pad, omni.tts_bos_token_id, text[0], *spoken[:frames]]
-        if rng is None:
-            history = self.talker.embed_frame(codes[None])[0]
-        else:
-            history = self.talker.embed_frame(mistaken(codes, self.near, rng)[None])[0]
-            history = history.masked_fill(forgotten(frames, rng)[:, None], 0)
-        said = torch.cat((self.talker.model.codec_embedding(torch.tensor(marks)), history))
-        row = self._text(written) + torch.cat((said.new_zeros(HEADER, said.shape[1]), said))
-        label = torch.full((len(row),), IGNORE)
-        label[OPENING - 1 : -1] = codes[0]
-        label[-1] = config.codec_eos_token_id
-        return row, label
+        opening = self.talker.model.codec_embedding(torch.tensor(marks))
+        opening = torch.cat((opening.new_zeros(HEADER, opening.shape[1]), opening))
+        lengths = [frames.shape[1] for frames in codes]
+        remembered, hidden = [], []
+        for frames in codes:
+            remembered.append(mistaken(frames.long(), self.near, rng))
+            hidden.append(forgotten(frames.shape[1], rng))
+        past = self.talker.embed_frame(torch.cat(remembered, dim=1)[None])[0]
+        past = past.masked_fill(torch.cat(hidden)[:, None], 0)
+        pad, rows = omni.tts_pad_token_id, []
+        for text, frames in zip(texts, past.split(lengths), strict=True):
+            spoken = [*text[1:], omni.tts_eos_token_id]
+            spoken += [pad] * (len(frames) - len(spoken))
+            written = [
+                *self.header,
+                pad,
+                pad,
+                pad,
+                pad,
+                omni.tts_bos_token_id,
+                text[0],
+                *spoken[: len(frames)],
+            ]
+            rows.append(words[written] + torch.cat((opening, frames)))
+        return rows
 
-    def _text(self, ids: list[int]) -> Tensor:
-        return self.talker.text_projection(self.words[torch.tensor(ids, dtype=torch.long)])
+    def _labels(self, first: Tensor) -> Tensor:
+        """The code 0 (or the end) that each place of a reply shall predict [9 + frames]."""
+        end = first.new_full((1,), self.talker.config.codec_eos_token_id)
+        return torch.cat((first.new_full((OPENING - 1,), IGNORE), first, end))
 
     def _rest(self, states: Tensor, codes: Tensor, rng: np.random.Generator) -> tuple[Tensor, float]:
         """MTP: states [frames, width] and codes [frames, quantizers] -> loss and accuracy of codes 1, 2, ..."""

@@ -1,8 +1,9 @@
 """nano from nothing, on two cores in under three hours: `python -m recipes.nano.train --out build/nano`.
 
-    corpus ─┬─ codec ──┬─ vocoder ──┬─ checkpoint
-            ├─ hearing ┼─ speaking ─┤
-            └─ seeing ─┴─ general ──┘
+    corpus ─┬─ codec ────┬─ vocoder ────────────┬─ checkpoint
+            ├─ spelling ─┼─ speaking ───────────┤
+            │            └─ hearing ─┬─ general ┘
+            └─ seeing ───────────────┘
 
 Two stages run side by side, one core each, and the one that is left in the end has both. Every one can be killed at any
 moment; the same command goes on from where it was. Last of all nano is measured on what was held out, and it is said after
@@ -33,18 +34,20 @@ from thinktalk.train.codes import codes_of
 from thinktalk.train.discriminators import Discriminators
 from thinktalk.train.loop import Plan, run
 from thinktalk.train.stages.codec import CodecStage
-from thinktalk.train.stages.hearing import HearingModule, HearingStage
+from thinktalk.train.stages.hearing import HearingStage
 from thinktalk.train.stages.polishing import PolishingStage
 from thinktalk.train.stages.seeing import SeeingStage
+from thinktalk.train.stages.spelling import SpellingModule, SpellingStage
 from thinktalk.train.stages.thinker import ThinkerStage
 from thinktalk.train.stages.vocoder import VocoderStage
 
 NEEDS = {
     "codec": set(),
-    "hearing": set(),
+    "spelling": set(),
+    "speaking": {"codec", "spelling"},
     "vocoder": {"codec"},
-    "speaking": {"codec", "hearing"},
     "seeing": set(),
+    "hearing": {"spelling"},
     "general": {"hearing", "seeing"},
 }
 CORES = 2
@@ -71,13 +74,19 @@ def polishing(out: Path) -> None:
     run(PolishingStage(spectral, Discriminators(width=16)), plan, out / "polishing")
 
 
+def spelling(out: Path) -> None:
+    """The audio encoder alone: to spell what is heard."""
+    stage = SpellingStage(shape.model(_tokenizer(out)), Corpus(out / "corpus/hear"))
+    plan = Plan(steps=1300, learning_rate=2e-3, optimiser="muon", muon_rate=2.0, cooldown=0.2)
+    run(stage, plan, out / "spelling")
+
+
 def hearing(out: Path) -> None:
-    """Audio encoder and Thinker: first to spell what is heard, then to write it down or answer it."""
+    """Audio encoder and Thinker: to write down what is heard, or answer it."""
     tokenizer = _tokenizer(out)
-    stage = HearingStage(
-        shape.model(tokenizer), Corpus(out / "corpus/hear"), Script(tokenizer), ctc_steps=1300
-    )
-    plan = Plan(steps=2600, learning_rate=2e-3, optimiser="muon", muon_rate=2.0, cooldown=0.3)
+    stage = HearingStage(shape.model(tokenizer), Corpus(out / "corpus/hear"), Script(tokenizer))
+    assemble.take(stage.module, out / "spelling")
+    plan = Plan(steps=1300, learning_rate=2e-3, optimiser="muon", muon_rate=2.0, cooldown=0.6)
     run(stage, plan, out / "hearing")
 
 
@@ -111,8 +120,8 @@ def speaking(out: Path) -> None:
     tokenizer = _tokenizer(out)
     speech, codes = _coded_speech(out)
     script, model = Script(tokenizer), shape.model(tokenizer)
-    heard = HearingModule(model.thinker, model.config)
-    assemble.take(heard, out / "hearing")
+    heard = SpellingModule(model.thinker, model.config)
+    assemble.take(heard, out / "spelling")
     questions = (e.question for e in islice(world.exchanges("train", 1), 4000))
     stage = JudgedSpeaking(
         model,
@@ -139,7 +148,10 @@ def speaking(out: Path) -> None:
     run(stage, plan, out / "speaking")
 
 
-STAGES = {stage.__name__: stage for stage in (codec, vocoder, polishing, hearing, seeing, general, speaking)}
+STAGES = {
+    stage.__name__: stage
+    for stage in (codec, vocoder, polishing, spelling, hearing, seeing, general, speaking)
+}
 
 
 def _tokenizer(out: Path) -> Tokenizer:

@@ -1,4 +1,4 @@
-"""When each word of a recording is said, by the CTC head that the hearing stage leaves behind.
+"""When each word of a recording is said, by the CTC head that the spelling stage leaves behind.
 
 A talker that is told, while it learns, which token each frame belongs to finds its place in the text early;
 left to itself it long goes by its own past alone.
@@ -20,13 +20,13 @@ from thinktalk.train.losses.ctc import spell
 from thinktalk.train.losses.tokens import IGNORE
 from thinktalk.train.ragged import kept
 from thinktalk.train.stage import Clips
-from thinktalk.train.stages.hearing import SLOTS, HearingModule
+from thinktalk.train.stages.spelling import SLOTS, SpellingModule
 
 SLOT_RATE = SLOTS * AUDIO_TOKENS_PER_CHUNK  # slots per second
 BATCH = 64
 
 
-def said_of(clips: Clips, module: HearingModule, tokenizer: Tokenizer, cache: Path) -> list[Tensor]:
+def said_of(clips: Clips, module: SpellingModule, tokenizer: Tokenizer, cache: Path) -> list[Tensor]:
     """The token of every codec frame [frames] of every clip at 24 kHz, int16, kept in `cache`."""
 
     def batches() -> Iterator[Tensor]:
@@ -39,7 +39,7 @@ def said_of(clips: Clips, module: HearingModule, tokenizer: Tokenizer, cache: Pa
 
 
 def said_when(
-    module: HearingModule, tokenizer: Tokenizer, waves: Sequence[np.ndarray], tokens: Sequence[list[int]]
+    module: SpellingModule, tokenizer: Tokenizer, waves: Sequence[np.ndarray], tokens: Sequence[list[int]]
 ) -> list[Tensor]:
     """Recordings at 24 kHz of `tokens` -> for every codec frame the token that is being said, IGNORE before any."""
     mels = [

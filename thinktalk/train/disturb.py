@@ -1,7 +1,8 @@
 """The same words by another throat, in another room: what a recording might have been. Mono, 16 kHz."""
 
 import numpy as np
-from scipy.signal import fftconvolve, istft, stft
+import torch
+from scipy.signal import fftconvolve
 
 from thinktalk.rates import HEARING_RATE as RATE
 
@@ -10,6 +11,7 @@ THROAT = 0.22  # and its spectrum wider or narrower by up to about this
 COLOUR = 8.0  # dB by which bands are raised or lowered, as by another microphone
 ECHO = 0.3  # of the recordings, those that are in an echoing room
 WINDOW = 512
+HANN = torch.hann_window(WINDOW)
 
 Wave = np.ndarray
 
@@ -23,7 +25,7 @@ def disturb(wave: Wave, rng: np.random.Generator) -> Wave:
         wave = _echoing(wave, rng)
     before, after = (np.zeros(int(rng.uniform(0, 0.5) * RATE), np.float32) for _ in range(2))
     wave = np.concatenate((before, wave * rng.uniform(0.3, 1.0), after))
-    noise = 10 ** rng.uniform(-4, -1.8) * rng.standard_normal(len(wave))
+    noise = 10 ** rng.uniform(-4, -1.8) * rng.standard_normal(len(wave), np.float32)
     return (wave + noise).clip(-1, 1).astype(np.float32)
 
 
@@ -33,24 +35,27 @@ def _paced(wave: Wave, factor: float) -> Wave:
 
 def _reshaped(wave: Wave, factor: float, rng: np.random.Generator) -> Wave:
     """Frequencies moved by a factor without a change of pace, and bands raised and lowered."""
-    frequencies, _, spectrum = stft(wave, RATE, nperseg=WINDOW, noverlap=3 * WINDOW // 4)
-    bins = np.arange(len(frequencies))
+    spectrum = torch.stft(
+        torch.from_numpy(wave), WINDOW, WINDOW // 4, window=HANN, pad_mode="constant", return_complex=True
+    )
+    bins = np.arange(len(spectrum))
     source = np.minimum(bins / factor, bins[-1])
     low = np.minimum(source.astype(int), bins[-1] - 1)
-    part = (source - low)[:, None].astype(np.float32)
-    size = np.abs(spectrum) + np.float32(1e-9)  # a silent bin has no phase
-    moved = spectrum[low] * (1 - part + part * size[low + 1] / size[low])  # with the phase of the lower bin
     knots = np.geomspace(100, RATE / 2, 7)
-    gains = np.interp(frequencies, knots, rng.uniform(-COLOUR, COLOUR, len(knots)))
-    moved *= (10 ** (gains / 20)).astype(np.float32)[:, None]
-    _, wave = istft(moved, RATE, nperseg=WINDOW, noverlap=3 * WINDOW // 4)
+    gains = np.interp(bins * RATE / WINDOW, knots, rng.uniform(-COLOUR, COLOUR, len(knots)))
+    louder = 10 ** (gains / 20)
+    part, louder = (torch.from_numpy(one)[:, None].float() for one in (source - low, louder))
+    size = spectrum.abs() + 1e-9  # a silent bin has no phase
+    between = torch.lerp(size[low], size[low + 1], part)
+    moved = spectrum[low] * (between / size[low] * louder)  # with the phase of the lower bin
+    wave = torch.istft(moved, WINDOW, WINDOW // 4, window=HANN, length=len(wave)).numpy()
     return wave / max(1.0, float(np.abs(wave).max()))
 
 
 def _echoing(wave: Wave, rng: np.random.Generator) -> Wave:
     """A room whose echo dies away by 60 dB within 0.1 to 0.4 s."""
     length = int(rng.uniform(0.1, 0.4) * RATE)
-    tail = rng.standard_normal(length) * 10 ** (-3 * np.arange(length) / length)
+    tail = rng.standard_normal(length, np.float32) * 10 ** (-3 * np.arange(length, dtype=np.float32) / length)
     tail *= rng.uniform(0.1, 0.5) / np.linalg.norm(tail)
     tail[0] = 1.0
     return fftconvolve(wave, tail)[: len(wave)]

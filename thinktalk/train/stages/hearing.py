@@ -1,8 +1,6 @@
-"""Hearing: audio encoder and Thinker, from nothing, on speech with its words and its answer.
+"""Hearing: audio encoder and Thinker, on speech with its words and its answer.
 
-A CTC head on the encoder aligns sound with spelling before the language model may lean on what usually
-follows; it is thrown away after training. One audio token lasts 77 ms, longer than a letter, so each has
-four slots to spell in.
+Goes on from `spelling`, whose head keeps the encoder at what is said while the language model learns.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,21 +9,18 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from thinktalk.features.mel import log_mel
-from thinktalk.models.qwen3_omni.config import OmniConfig
 from thinktalk.models.qwen3_omni.merge import merge
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
-from thinktalk.models.qwen3_omni.thinker import Thinker
 from thinktalk.rates import audio_tokens
 from thinktalk.train.disturb import disturb
-from thinktalk.train.losses.ctc import ALPHABET, ctc, spell
 from thinktalk.train.losses.tokens import IGNORE, next_token
 from thinktalk.train.routing import watched
 from thinktalk.train.stage import Clip, Clips, Stage
+from thinktalk.train.stages.spelling import SpellingModule
 
-SLOTS = 4  # CTC slots per audio token
 CTC_WEIGHT = 0.5
 BALANCE_WEIGHT = 1e-3
 
@@ -51,34 +46,19 @@ class Turn:
 Script = Callable[[Spoken, np.ndarray, np.random.Generator], Turn]
 
 
-class HearingModule(nn.Module):
-    """The Thinker, and the CTC head that is thrown away after training."""
-
-    def __init__(self, thinker: Thinker, config: OmniConfig):
-        super().__init__()
-        self.thinker = thinker
-        self.spell = nn.Linear(config.thinker_config.audio_config.output_dim, SLOTS * (1 + len(ALPHABET)))
-
-    def letters(self, encoded: Sequence[Tensor]) -> Tensor:
-        """Features [tokens, width] of each clip -> CTC logits [b, slots, classes], padded at the end."""
-        padded = nn.utils.rnn.pad_sequence(list(encoded), batch_first=True)
-        return self.spell(padded).unflatten(-1, (SLOTS, -1)).flatten(1, 2)
-
-
-class HearingStage(Stage[HearingModule]):
-    """The first `ctc_steps` steps teach the encoder alone, the others all of it."""
+class HearingStage(Stage[SpellingModule]):
+    """What is said, and what `script` replies to it."""
 
     name = "hearing"
 
-    def __init__(self, model: Qwen3Omni, clips: Clips, script: Script, ctc_steps: int, batch: int = 32):
+    def __init__(self, model: Qwen3Omni, clips: Clips, script: Script, batch: int = 32):
         self.config = model.config
-        self.module = HearingModule(model.thinker, model.config)
+        self.module = SpellingModule(model.thinker, model.config)
         # Talker and Thinker learn at the same time, each for itself: the table of words they share stays as
         # it was drawn.
         self.module.thinker.model.embed_tokens.requires_grad_(False)
         self.clips = clips
         self.script = script
-        self.ctc_steps = ctc_steps
         self.batch = batch
 
     def loss(self, step: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
@@ -90,9 +70,7 @@ class HearingStage(Stage[HearingModule]):
         heard = [turn for turn in turns if turn.mel is not None]
         written = [turn for turn in turns if turn.mel is None]
         encoded = self.module.thinker.audio_tower([turn.mel for turn in heard if turn.mel is not None])
-        spelling = self._spelling(encoded, [turn.spelling for turn in heard])
-        if step < self.ctc_steps:
-            return spelling, {"ctc": spelling.item()}
+        spelling = self.module.distance(encoded, [turn.spelling for turn in heard])
         with watched(self.module.thinker.model) as routing:
             # Apart, for what is heard is far longer than what is written.
             guesses = [self._reply(heard, encoded), *([self._reply(written, [])] if written else [])]
@@ -105,10 +83,6 @@ class HearingStage(Stage[HearingModule]):
             "balance": balance.item(),
         }
         return words + CTC_WEIGHT * spelling + BALANCE_WEIGHT * balance, figures
-
-    def _spelling(self, encoded: Sequence[Tensor], texts: Sequence[str]) -> Tensor:
-        tokens = torch.tensor([len(features) for features in encoded])
-        return ctc(self.module.letters(encoded), tokens * SLOTS, [spell(text) for text in texts])
 
     def _reply(self, turns: Sequence[Turn], encoded: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Logits [n, vocab] and tokens [n] of all replies."""

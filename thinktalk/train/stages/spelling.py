@@ -1,0 +1,59 @@
+"""Spelling: the audio encoder, from nothing, on speech with its words.
+
+A CTC head on the encoder aligns sound with spelling before the language model may lean on what usually
+follows; it is thrown away after training. One audio token lasts 77 ms, longer than a letter, so each has
+four slots to spell in.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from thinktalk.features.mel import log_mel
+from thinktalk.models.qwen3_omni.config import OmniConfig
+from thinktalk.models.qwen3_omni.omni import Qwen3Omni
+from thinktalk.models.qwen3_omni.thinker import Thinker
+from thinktalk.train.disturb import disturb
+from thinktalk.train.losses.ctc import ALPHABET, ctc, spell
+from thinktalk.train.stage import Clips, Stage
+
+SLOTS = 4  # CTC slots per audio token
+
+
+class SpellingModule(nn.Module):
+    """The Thinker, and the CTC head that is thrown away after training."""
+
+    def __init__(self, thinker: Thinker, config: OmniConfig):
+        super().__init__()
+        self.thinker = thinker
+        self.spell = nn.Linear(config.thinker_config.audio_config.output_dim, SLOTS * (1 + len(ALPHABET)))
+
+    def letters(self, encoded: Sequence[Tensor]) -> Tensor:
+        """Features [tokens, width] of each clip -> CTC logits [b, slots, classes], padded at the end."""
+        padded = nn.utils.rnn.pad_sequence(list(encoded), batch_first=True)
+        return self.spell(padded).unflatten(-1, (SLOTS, -1)).flatten(1, 2)
+
+    def distance(self, encoded: Sequence[Tensor], texts: Sequence[str]) -> Tensor:
+        """The loss of spelling `texts` from the features [tokens, width] of their clips."""
+        tokens = torch.tensor([len(features) for features in encoded])
+        return ctc(self.letters(encoded), tokens * SLOTS, [spell(text) for text in texts])
+
+
+class SpellingStage(Stage[SpellingModule]):
+    """All of the encoder, whose clips are disturbed as they come."""
+
+    name = "spelling"
+
+    def __init__(self, model: Qwen3Omni, clips: Clips, batch: int = 32):
+        self.module = SpellingModule(model.thinker, model.config)
+        self.module.thinker.requires_grad_(False)
+        self.module.thinker.audio_tower.requires_grad_(True)
+        self.clips = clips
+        self.batch = batch
+
+    def loss(self, step: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        drawn = [self.clips[int(rng.integers(len(self.clips)))] for _ in range(self.batch)]
+        mels = [log_mel(torch.from_numpy(disturb(clip.wave, rng))) for clip in drawn]
+        return self.module.distance(self.module.thinker.audio_tower(mels), [clip.text for clip in drawn]), {}

@@ -9,6 +9,7 @@ from torch.nn.utils import get_total_norm
 
 from thinktalk.parallel.layers import layers_of
 from thinktalk.parallel.world import summed
+from thinktalk.train.muon import Muon
 from thinktalk.train.plan import Plan
 
 
@@ -16,8 +17,7 @@ def optimisers_for(module: nn.Module, plan: Plan) -> list[torch.optim.Optimizer]
     """AdamW for all that learns in `module`; or Muon for the matrices of its hidden layers, and AdamW for the rest.
 
     Muon's updates are scaled to the size of AdamW's (Moonlight, arXiv 2502.16982, section 2.2), and then to
-    `muon_rate` of it. Each group's "share" is its part of the plan's rate. Fused experts are stacks of matrices,
-    which torch's Muon does not take.
+    `muon_rate` of it. Each group's "share" is its part of the plan's rate.
     """
     learning = [p for p in module.parameters() if p.requires_grad]
     hidden = set(hidden_matrices(module)) if plan.optimiser == "muon" else set()
@@ -26,7 +26,7 @@ def optimisers_for(module: nn.Module, plan: Plan) -> list[torch.optim.Optimizer]
         muon = _muon(spread=hasattr(matrices[0], "full_tensor"))
         decay, rate = plan.weight_decay, plan.learning_rate
         group = {"params": matrices, "share": plan.muon_rate}
-        optimisers.append(muon([group], lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"))
+        optimisers.append(muon([group], lr=rate, weight_decay=decay))
     if rest := [p for p in learning if p not in hidden]:
         groups = [
             {"params": some, "weight_decay": decay, "share": 1.0}
@@ -64,10 +64,10 @@ def clip(parameters: Iterable[nn.Parameter], most: float) -> Tensor:
     return norm
 
 
-def _muon(spread: bool) -> type[torch.optim.Muon]:
+def _muon(spread: bool) -> type[Muon]:
     if not spread:
-        return torch.optim.Muon
-    from thinktalk.parallel.muon import SpreadMuon
+        return Muon
+    from thinktalk.train.spread_muon import SpreadMuon
 
     return SpreadMuon
 

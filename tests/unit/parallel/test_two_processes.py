@@ -44,8 +44,8 @@ CONFIG = DecoderConfig(
     mrope_section=[2, 1, 1],
 )
 # Sums over rows are added up in another order. Losses are logged with four digits behind the point.
-# Muon makes its steps in bfloat16.
-LOSS, WEIGHT, MUON_WEIGHT = 1.01e-4, 2e-6, 5e-4
+# Muon makes small directions large.
+LOSS, WEIGHT, MUON_WEIGHT = 1.01e-4, 2e-6, 5e-5
 
 
 class Words(nn.Module):

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from recipes.nano import shape
 from thinktalk.models.qwen3_omni.config import DecoderConfig
 from thinktalk.models.qwen3_omni.decoder import Decoder
+from thinktalk.train.muon import Muon, orthogonal
 from thinktalk.train.optim import clip, hidden_matrices, optimisers_for
 from thinktalk.train.plan import Plan
 from thinktalk.train.recompute import recomputed
@@ -57,7 +58,7 @@ def test_the_rate_warms_up_stays_and_falls_to_zero():
 def test_muon_lowers_the_loss_and_touches_only_matrices():
     small = Small()
     muon, adam = optimisers_for(small, PLAN)
-    assert isinstance(muon, torch.optim.Muon) and isinstance(adam, torch.optim.AdamW)
+    assert isinstance(muon, Muon) and isinstance(adam, torch.optim.AdamW)
     before = {name: p.detach().clone() for name, p in small.named_parameters()}
     first = small.loss()
     first.backward()
@@ -73,6 +74,49 @@ def test_muon_lowers_the_loss_and_touches_only_matrices():
         for optimiser in (muon, adam):
             optimiser.step()
     assert small.loss() < first / 2
+
+
+@pytest.mark.parametrize("shape", [(12, 7), (7, 12), (9, 9)])
+def test_muon_steps_as_torchs_does(shape: tuple[int, int]):
+    """Which computes in bfloat16, with three digits."""
+    torch.manual_seed(0)
+    ours, theirs = (torch.nn.Parameter(torch.ones(shape)) for _ in range(2))
+    settings = {"lr": 1e-2, "weight_decay": 0.1}
+    optimisers = (
+        Muon([ours], **settings),
+        torch.optim.Muon([theirs], **settings, adjust_lr_fn="match_rms_adamw"),
+    )
+    for _ in range(4):
+        ours.grad = torch.randn(shape)
+        theirs.grad = ours.grad.clone()
+        for optimiser in optimisers:
+            optimiser.step()
+    moved = (theirs - 1).detach()
+    assert (ours - theirs).norm() < 0.02 * moved.norm()
+
+
+def test_muon_takes_matrices_that_are_alike_together():
+    torch.manual_seed(0)
+    one, other, alone = (torch.nn.Parameter(torch.randn(5, 8)) for _ in range(3))
+    alone.data = other.data.clone()
+    for parameter in (one, other, alone):
+        parameter.grad = torch.randn(5, 8)
+    assert alone.grad is not None and other.grad is not None
+    alone.grad.copy_(other.grad)
+    Muon([one, other], lr=0.1).step()
+    Muon([alone], lr=0.1).step()
+    assert torch.allclose(other, alone, atol=1e-6)
+
+
+def test_orthogonal_keeps_directions_and_evens_their_lengths():
+    torch.manual_seed(0)
+    stack = torch.randn(3, 20, 8)
+    way = orthogonal(stack)
+    values = torch.linalg.svdvals(way)
+    assert values.min() > 0.6 and values.max() < 1.25
+    left, _, right = torch.linalg.svd(stack, full_matrices=False)
+    turned = left.mT @ way @ right.mT
+    assert (turned - torch.diag_embed(turned.diagonal(dim1=-2, dim2=-1))).abs().max() < 1e-4
 
 
 def test_every_parameter_that_learns_has_one_optimiser():

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from thinktalk.parallel.shard import spread
+from thinktalk.train.muon import Muon
 
 
-class SpreadMuon(torch.optim.Muon):
+class SpreadMuon(Muon):
     """Puts every matrix together for its step, for its singular values are those of all of it.
 
     All processes take the same step, and each keeps its part: one matrix at a time is held whole.
@@ -26,7 +27,7 @@ class SpreadMuon(torch.optim.Muon):
     def _step(self, parameter: Any, settings: dict[str, Any]) -> None:
         whole = nn.Parameter(parameter.full_tensor())
         whole.grad = parameter.grad.full_tensor()
-        muon = torch.optim.Muon([whole], **settings)
+        muon = Muon([whole], **settings)
         for name, kept in self.state[parameter].items():
             muon.state[whole][name] = kept.full_tensor()
         muon.step()

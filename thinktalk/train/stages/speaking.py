@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from thinktalk.models.codec.quantizer import ResidualQuantizer
-from thinktalk.models.qwen3_omni.handoff import OPENING
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.models.qwen3_omni.talker import Talker
 from thinktalk.nn.attention import attend
@@ -125,29 +124,23 @@ class SpeakingStage(Stage[SpeakingModule]):
         rng: np.random.Generator,
     ) -> tuple[Tensor, dict[str, float]]:
         """The loss of saying `texts` as `codes`, and how many codes are guessed right."""
-        words = self.talker.text_projection(
-            self.words
-        )  # all of them: the clips have more places than there are words
-        before = self._before(words, rng)
+        # All words are projected: the clips have more places than there are words.
+        words = self.talker.text_projection(self.words)
+        begun = torch.cat((self._before(words, rng), self._opening(words)))
         rows = self._rows(words, texts, codes, rng)
         x = nn.utils.rnn.pad_sequence(rows, batch_first=True)  # [b, n, width]
-        positions = torch.arange(len(before) + x.shape[1]).expand(3, len(rows), -1)
+        positions = torch.arange(len(begun) + x.shape[1]).expand(3, len(rows), -1)
         past = CommonPast()
-        if len(before):
-            self.talker.model(before[None], positions[:, :1, : len(before)], past)
+        self.talker.model(begun[None], positions[:, :1, : len(begun)], past)
         with watched(self.talker.model) as routing:
-            hidden, _ = self.talker.model(x, positions[:, :, len(before) :], past)
+            hidden, _ = self.talker.model(x, positions[:, :, len(begun) :], past)
         label = nn.utils.rnn.pad_sequence(
             [self._labels(frames[0].long()) for frames in codes], batch_first=True, padding_value=IGNORE
         )
         learnt = label != IGNORE
         logits = self.talker.codec_head(hidden[learnt])
         first = next_token(logits, label[learnt])
-        saying = [
-            row[OPENING - 1 : OPENING - 1 + frames.shape[1]]
-            for row, frames in zip(hidden, codes, strict=True)
-        ]
-        states = torch.cat(saying)
+        states = torch.cat([row[: frames.shape[1]] for row, frames in zip(hidden, codes, strict=True)])
         rest, right = self._rest(states, torch.cat(list(codes), dim=1).long().T, rng)
         token = torch.cat(list(said)).long()
         place = next_token(self.module.place(states), token)
@@ -172,10 +165,8 @@ class SpeakingStage(Stage[SpeakingModule]):
                 turns += [begin, begin.new_zeros(int(rng.integers(15, 70)), begin.shape[1]), end]
         return torch.cat(turns)
 
-    def _rows(
-        self, words: Tensor, texts: Sequence[list[int]], codes: Sequence[Tensor], rng: np.random.Generator
-    ) -> list[Tensor]:
-        """Inputs [9 + frames, width] of each reply: what is written, and what was said as the Talker remembers it."""
+    def _opening(self, words: Tensor) -> Tensor:
+        """How every reply begins [8, width]: the header, the speaker, all but the place of its first word."""
         config, omni = self.talker.config, self.config
         marks = [
             config.codec_nothink_id,
@@ -183,10 +174,17 @@ class SpeakingStage(Stage[SpeakingModule]):
             config.codec_think_eos_id,
             self.speaker,
             config.codec_pad_id,
-            config.codec_bos_id,
         ]
-        opening = self.talker.model.codec_embedding(torch.tensor(marks))
-        opening = torch.cat((opening.new_zeros(HEADER, opening.shape[1]), opening))
+        spoken = self.talker.model.codec_embedding(torch.tensor(marks))
+        written = [*self.header, *[omni.tts_pad_token_id] * 4, omni.tts_bos_token_id]
+        return words[written] + torch.cat((spoken.new_zeros(HEADER, spoken.shape[1]), spoken))
+
+    def _rows(
+        self, words: Tensor, texts: Sequence[list[int]], codes: Sequence[Tensor], rng: np.random.Generator
+    ) -> list[Tensor]:
+        """Inputs [1 + frames, width] of each reply: what is written, and what was said as the Talker remembers it."""
+        omni = self.config
+        begin = self.talker.model.codec_embedding(torch.tensor([self.talker.config.codec_bos_id]))
         lengths = [frames.shape[1] for frames in codes]
         remembered, hidden = [], []
         for frames in codes:
@@ -194,27 +192,16 @@ class SpeakingStage(Stage[SpeakingModule]):
             hidden.append(forgotten(frames.shape[1], rng))
         past = self.talker.embed_frame(torch.cat(remembered, dim=1)[None])[0]
         past = past.masked_fill(torch.cat(hidden)[:, None], 0)
-        pad, rows = omni.tts_pad_token_id, []
+        rows = []
         for text, frames in zip(texts, past.split(lengths), strict=True):
-            spoken = [*text[1:], omni.tts_eos_token_id]
-            spoken += [pad] * (len(frames) - len(spoken))
-            written = [
-                *self.header,
-                pad,
-                pad,
-                pad,
-                pad,
-                omni.tts_bos_token_id,
-                text[0],
-                *spoken[: len(frames)],
-            ]
-            rows.append(words[written] + torch.cat((opening, frames)))
+            written = [*text, omni.tts_eos_token_id]
+            written += [omni.tts_pad_token_id] * (1 + len(frames) - len(written))
+            rows.append(words[written[: 1 + len(frames)]] + torch.cat((begin, frames)))
         return rows
 
     def _labels(self, first: Tensor) -> Tensor:
-        """The code 0 (or the end) that each place of a reply shall predict [9 + frames]."""
-        end = first.new_full((1,), self.talker.config.codec_eos_token_id)
-        return torch.cat((first.new_full((OPENING - 1,), IGNORE), first, end))
+        """The code 0 (or the end) that each place of a reply shall predict [1 + frames]."""
+        return torch.cat((first, first.new_full((1,), self.talker.config.codec_eos_token_id)))
 
     def _rest(self, states: Tensor, codes: Tensor, rng: np.random.Generator) -> tuple[Tensor, float]:
         """MTP: states [frames, width] and codes [frames, quantizers] -> loss and accuracy of codes 1, 2, ..."""

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
+from thinktalk.nn.moe import Experts
 from thinktalk.parallel.layers import layers_of
 from thinktalk.parallel.world import summed
 from thinktalk.train.muon import Muon
@@ -41,12 +42,15 @@ def optimisers_for(module: nn.Module, plan: Plan) -> list[torch.optim.Optimizer]
 
 
 def hidden_matrices(module: nn.Module) -> list[Tensor]:
-    """The weights of linear maps inside repeated layers: neither tables nor heads, norms, biases or convolutions."""
+    """The weights of linear maps and experts inside repeated layers: neither tables nor heads, norms, biases or
+    convolutions."""
+    parts = [part for layer in layers_of(module) for part in layer.modules()]
     return [
-        part.weight
-        for layer in layers_of(module)
-        for part in layer.modules()
-        if isinstance(part, nn.Linear) and part.weight.requires_grad
+        weight
+        for part in parts
+        if isinstance(part, (nn.Linear, Experts))
+        for weight in part.parameters(recurse=False)
+        if weight.ndim > 1 and weight.requires_grad
     ]
 
 

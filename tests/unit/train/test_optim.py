@@ -64,8 +64,9 @@ def test_muon_lowers_the_loss_and_touches_only_matrices():
     first.backward()
     muon.step()
     moved = {name for name, p in small.named_parameters() if not torch.equal(p, before[name])}
-    parts = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj.0", "mlp.gate")
-    assert moved == {f"decoder.layers.{layer}.{part}.weight" for layer in (0, 1) for part in parts}
+    maps = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj.0", "mlp.gate")
+    parts = [f"{part}.weight" for part in maps] + ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
+    assert moved == {f"decoder.layers.{layer}.{part}" for layer in (0, 1) for part in parts}
     adam.step()
     for _ in range(20):
         for optimiser in (muon, adam):

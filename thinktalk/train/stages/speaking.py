@@ -22,7 +22,7 @@ from thinktalk.train.stage import Stage
 from thinktalk.train.stages.speech_sequence import HEADER, predict_rest
 
 MTP_SHARE = (
-    0.5  # of the frames, those whose other codes are learnt in a step: they cost as much as the Talker
+    0.25  # of the frames, those whose other codes are learnt in a step: all cost twice what the Talker does
 )
 PLACE_WEIGHT = 1.0
 BALANCE_WEIGHT = 1e-3

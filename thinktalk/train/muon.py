@@ -45,7 +45,7 @@ class Muon(torch.optim.Optimizer):
         """Where Nesterov's momentum leads, which is kept."""
         assert parameter.grad is not None
         state = self.state[parameter]
-        if not state:
+        if "momentum_buffer" not in state:
             state["momentum_buffer"] = torch.zeros_like(parameter)
         kept = state["momentum_buffer"].lerp_(parameter.grad, 1 - momentum)
         return parameter.grad.lerp(kept, momentum)

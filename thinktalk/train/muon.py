@@ -26,7 +26,7 @@ class Muon(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: Any = None) -> Any:
         """Take a step with the gradients there are; `closure` is not used."""
         for group in self.param_groups:
             alike = defaultdict[torch.Size, list[Tensor]](list)

@@ -16,7 +16,7 @@ class SpreadMuon(Muon):
     """
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: Any = None) -> Any:
         """Take a step with the gradients there are; `closure` is not used."""
         for group in self.param_groups:
             settings = {name: group[name] for name in self.defaults}

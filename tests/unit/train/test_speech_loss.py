@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from thinktalk.train.losses.speech import speech
+from thinktalk.train.losses.speech import by_weight, speech
 from thinktalk.train.losses.tokens import IGNORE
 
 
@@ -25,3 +25,12 @@ def test_every_codebook_counts_the_same():
     assert rest.grad is not None
     each = rest.grad.abs().sum((0, 2))
     assert torch.allclose(each, each[:1].expand(5)) and each[0] > 0
+
+
+def test_codebooks_count_by_their_weights():
+    rest = torch.zeros(2, 3, 4)
+    rest[0, 1, 2] = math.log(5)  # 5 of 8 for code 2
+    labels = torch.tensor([[0, 2, 1], [3, 0, 0]])
+    fourth, eighths = math.log(4), math.log(8 / 5)
+    right = by_weight(rest, labels, torch.tensor([3.0, 1.0, 0.0]))
+    assert right.item() == pytest.approx((3 * fourth + (eighths + fourth) / 2) / 4)

@@ -1,5 +1,7 @@
 """What Talker and MTP are taught together: the first code of each frame, and the others behind it."""
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from thinktalk.train.losses.tokens import next_token
@@ -17,3 +19,10 @@ def speech(
     """
     talker, mtp = next_token(first, first_labels), next_token(rest, rest_labels)
     return talker + mtp_weight * mtp, talker, mtp
+
+
+def by_weight(rest: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """logits [frames, groups - 1, codes] of codes 1, 2, ... with labels [frames, groups - 1] -> the mean cross-entropy,
+    in which each codebook counts by `weights` [groups - 1]."""
+    each = F.cross_entropy(rest.flatten(0, 1).float(), labels.flatten(), reduction="none")
+    return torch.dot(each.view(labels.shape).mean(0), weights / weights.sum())

@@ -15,14 +15,14 @@ from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.models.qwen3_omni.talker import Talker
 from thinktalk.nn.attention import attend
 from thinktalk.train.codes import table_of
-from thinktalk.train.losses.speech import MTP_WEIGHT
+from thinktalk.train.losses.speech import MTP_WEIGHT, by_weight
 from thinktalk.train.losses.tokens import IGNORE, next_token
 from thinktalk.train.routing import watched
 from thinktalk.train.stage import Stage
 from thinktalk.train.stages.speech_sequence import HEADER, predict_rest
 
 MTP_SHARE = (
-    0.25  # of the frames, those whose other codes are learnt in a step: all cost twice what the Talker does
+    0.5  # of the frames, those whose other codes are learnt in a step: they cost as much as the Talker
 )
 PLACE_WEIGHT = 1.0
 BALANCE_WEIGHT = 1e-3
@@ -97,6 +97,9 @@ class SpeakingStage(Stage[SpeakingModule]):
         for table, vectors in zip(self.talker.code_predictor.model.codec_embedding, rest, strict=True):
             table.load_state_dict({"weight": vectors})
         distances = torch.cdist(quantizer.codebooks, quantizer.codebooks)
+        # What a code adds to the sound is what it counts: of the last ones hardly any can be guessed, and as
+        # seven equals they drown what can be learnt of the second.
+        self.sizes = quantizer.codebooks[1:].var(dim=1).sum(-1)
         self.near = distances.argsort(-1)[:, :, 1 : 1 + NEAR]
         self.words = model.thinker.model.embed_tokens.weight.detach()
         self.texts, self.codes, self.said = texts, codes, said
@@ -209,7 +212,7 @@ class SpeakingStage(Stage[SpeakingModule]):
         states, codes = states[some], codes[some]
         logits = predict_rest(self.talker, states, codes)
         right = (logits.argmax(-1) == codes[:, 1:]).float().mean().item()
-        return next_token(logits, codes[:, 1:]), right
+        return by_weight(logits, codes[:, 1:], self.sizes), right
 
 
 def mistaken(codes: Tensor, near: Tensor, rng: np.random.Generator) -> Tensor:

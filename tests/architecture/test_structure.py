@@ -31,7 +31,10 @@ LATE_IMPORTS = {
     ("thinktalk/cli/main.py", "thinktalk.contracts"): "brings in torch, too slow for `thinktalk --help`",
     ("thinktalk/train/display.py", "torch.utils.tensorboard"): "only the extra `train` brings tensorboard",
     ("thinktalk/train/loop.py", "thinktalk.parallel"): "brings in FSDP, which one process does without",
-    ("thinktalk/train/optim.py", "thinktalk.train.spread_muon"): "brings in FSDP, which one process does without",
+    (
+        "thinktalk/train/optim.py",
+        "thinktalk.train.spread_muon",
+    ): "brings in FSDP, which one process does without",
     ("thinktalk/train/saving.py", "thinktalk.parallel"): "brings in FSDP, which one process does without",
     ("thinktalk/synthesis/engines.py", "hibari"): "only the extra `train` brings it",
 }

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
-from thinktalk.nn.moe import Experts
+from thinktalk.nn.moe import SparseMoe
 from thinktalk.parallel.layers import layers_of
 from thinktalk.parallel.world import summed
 from thinktalk.train.muon import Muon
@@ -45,13 +45,12 @@ def hidden_matrices(module: nn.Module) -> list[Tensor]:
     """The weights of linear maps and experts inside repeated layers: neither tables nor heads, norms, biases or
     convolutions."""
     parts = [part for layer in layers_of(module) for part in layer.modules()]
-    return [
-        weight
-        for part in parts
-        if isinstance(part, (nn.Linear, Experts))
-        for weight in part.parameters(recurse=False)
-        if weight.ndim > 1 and weight.requires_grad
-    ]
+    maps = [part.weight for part in parts if isinstance(part, nn.Linear)]
+    mixtures = [
+        part.experts for part in parts if isinstance(part, SparseMoe)
+    ]  # which may be spread over processes
+    experts = [weight for some in mixtures for weight in (some.gate_up_proj, some.down_proj)]
+    return [weight for weight in (*maps, *experts) if weight.requires_grad]
 
 
 def clip(parameters: Iterable[nn.Parameter], most: float) -> Tensor:

@@ -29,6 +29,7 @@ PLANS = {
     "experts": replace(PLAN, expert_parallel=2),
     "experts recomputed": replace(PLAN, expert_parallel=2, recompute=True),
     "muon": replace(PLAN, optimiser="muon"),
+    "muon experts": replace(PLAN, optimiser="muon", expert_parallel=2),
 }
 CONFIG = DecoderConfig(
     vocab_size=13,
@@ -165,7 +166,7 @@ def assert_same_run(one: Path, two: Path, weight_tolerance: float = WEIGHT) -> N
 
 @pytest.mark.parametrize("name", PLANS)
 def test_two_processes_are_one(folder: Path, name: str):
-    if name == "muon":
+    if PLANS[name].optimiser == "muon":
         assert_same_run(folder / "one muon", folder / name, MUON_WEIGHT)
     else:
         assert_same_run(folder / "one", folder / name)

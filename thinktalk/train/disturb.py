@@ -43,8 +43,7 @@ def _reshaped(wave: Wave, factor: float, rng: np.random.Generator) -> Wave:
     low = np.minimum(source.astype(int), bins[-1] - 1)
     knots = np.geomspace(100, RATE / 2, 7)
     gains = np.interp(bins * RATE / WINDOW, knots, rng.uniform(-COLOUR, COLOUR, len(knots)))
-    louder = 10 ** (gains / 20)
-    part, louder = (torch.from_numpy(one)[:, None].float() for one in (source - low, louder))
+    part, louder = (torch.from_numpy(one)[:, None].float() for one in (source - low, 10 ** (gains / 20)))
     size = spectrum.abs() + 1e-9  # a silent bin has no phase
     between = torch.lerp(size[low], size[low + 1], part)
     moved = spectrum[low] * (between / size[low] * louder)  # with the phase of the lower bin

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from thinktalk.models.codec.quantizer import ResidualQuantizer
+from thinktalk.models.qwen3_omni import handoff
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.models.qwen3_omni.talker import Talker
 from thinktalk.nn.attention import attend
@@ -19,7 +20,7 @@ from thinktalk.train.losses.speech import MTP_WEIGHT, by_weight
 from thinktalk.train.losses.tokens import IGNORE, next_token
 from thinktalk.train.routing import watched
 from thinktalk.train.stage import Stage
-from thinktalk.train.stages.speech_sequence import HEADER, predict_rest
+from thinktalk.train.stages.speech_sequence import predict_rest
 
 MTP_SHARE = (
     0.5  # of the frames, those whose other codes are learnt in a step: they cost as much as the Talker
@@ -85,7 +86,7 @@ class SpeakingStage(Stage[SpeakingModule]):
         speaker: int,
         batch: int = 32,
     ):
-        self.config = model.config
+        self.model, self.config = model, model.config
         self.talker = model.talker
         self.module = SpeakingModule(model.talker, model.config.thinker_config.text_config.vocab_size)
         # Nothing heard is passed on yet: at zero, this projection says only that something was.
@@ -101,10 +102,10 @@ class SpeakingStage(Stage[SpeakingModule]):
         # seven equals they drown what can be learnt of the second.
         self.sizes = quantizer.codebooks[1:].var(dim=1).sum(-1)
         self.near = distances.argsort(-1)[:, :, 1 : 1 + NEAR]
-        self.words = model.thinker.model.embed_tokens.weight.detach()
+        self.words = model.thinker.model.embed_tokens.requires_grad_(False).weight
         self.texts, self.codes, self.said = texts, codes, said
         self.turns, self.heard = turns, heard
-        self.header, self.speaker = header, speaker
+        self.header, self.speaker = torch.tensor(header), speaker
         self.batch = batch
 
     def loss(self, step: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
@@ -129,7 +130,10 @@ class SpeakingStage(Stage[SpeakingModule]):
         """The loss of saying `texts` as `codes`, and how many codes are guessed right."""
         # All words are projected: the clips have more places than there are words.
         words = self.talker.text_projection(self.words)
-        begun = torch.cat((self._before(words, rng), self._opening(words)))
+        marks = handoff.marks(self.model)
+        opening = handoff.opening(self.model, marks, self.header, marks.pad, self.speaker)[0]
+        # The last place of the opening has the first word: what comes before it is the same for all.
+        begun = torch.cat((self._before(words, rng), opening[:-1]))
         rows = self._rows(words, texts, codes, rng)
         x = nn.utils.rnn.pad_sequence(rows, batch_first=True)  # [b, n, width]
         positions = torch.arange(len(begun) + x.shape[1]).expand(3, len(rows), -1)
@@ -167,20 +171,6 @@ class SpeakingStage(Stage[SpeakingModule]):
             else:
                 turns += [begin, begin.new_zeros(int(rng.integers(15, 70)), begin.shape[1]), end]
         return torch.cat(turns)
-
-    def _opening(self, words: Tensor) -> Tensor:
-        """How every reply begins [8, width]: the header, the speaker, all but the place of its first word."""
-        config, omni = self.talker.config, self.config
-        marks = [
-            config.codec_nothink_id,
-            config.codec_think_bos_id,
-            config.codec_think_eos_id,
-            self.speaker,
-            config.codec_pad_id,
-        ]
-        spoken = self.talker.model.codec_embedding(torch.tensor(marks))
-        written = [*self.header, *[omni.tts_pad_token_id] * 4, omni.tts_bos_token_id]
-        return words[written] + torch.cat((spoken.new_zeros(HEADER, spoken.shape[1]), spoken))
 
     def _rows(
         self, words: Tensor, texts: Sequence[list[int]], codes: Sequence[Tensor], rng: np.random.Generator

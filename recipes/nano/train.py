@@ -137,7 +137,7 @@ def speaking(out: Path) -> None:
     )
     stage.understood = Understood(out, model, tokenizer, moonshine())
     plan = Plan(
-        steps=10000,
+        steps=12000,
         learning_rate=2e-3,
         optimiser="muon",
         muon_rate=2.0,

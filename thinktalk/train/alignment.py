@@ -46,9 +46,9 @@ def said_when(
         log_mel(torch.from_numpy(soxr.resample(wave, SPEAKING_RATE, HEARING_RATE).astype(np.float32)))
         for wave in waves
     ]
-    with torch.inference_mode():
-        encoded = module.thinker.audio_tower(mels)
-        scores = module.letters(encoded).log_softmax(-1).numpy()
+    with torch.no_grad():
+        encoded = module.hear(mels)
+        scores = module.letters(encoded).log_softmax(-1).cpu().numpy()
     spellings = [[spell(tokenizer.decode([token])) for token in row] for row in tokens]
     slots = best_path(
         scores, [len(one) * SLOTS for one in encoded], [[c for s in row for c in s] for row in spellings]

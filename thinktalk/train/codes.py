@@ -15,9 +15,10 @@ from thinktalk.train.stage import Clips
 def codes_of(clips: Clips, encoder: CodecEncoder, cache: Path) -> list[Tensor]:
     """The codes [quantizers, frames] of every clip, int16, kept in `cache`."""
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def code(i: int) -> Tensor:
-        return encoder(torch.from_numpy(clips[i].wave)[None])[0].to(torch.int16)
+        wave = torch.from_numpy(clips[i].wave).to(encoder.window.device)
+        return encoder(wave[None])[0].to("cpu", torch.int16)
 
     return kept(cache, len(clips), lambda: map(code, track(range(len(clips)), "codes of the recordings")))
 

@@ -73,7 +73,7 @@ class CodecStage(Stage[CodecModule]):
     def loss(self, step: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         encoder = self.module.encoder
         with torch.no_grad():
-            mel = encoder.mel(torch.from_numpy(crops(self.clips, self.batch, self.samples, rng)))
+            mel = encoder.mel(self._sound(rng))
         x = encoder.analyse(mel).float()
         if step < self.quantise_from:
             return self._distance(x, mel), {}
@@ -84,6 +84,9 @@ class CodecStage(Stage[CodecModule]):
         passed = x + (quantised - x).detach()  # straight through
         loss = self._distance(passed, mel) + COMMITMENT * commitment
         return loss, {"commitment": commitment.item(), "used": used}
+
+    def _sound(self, rng: np.random.Generator) -> Tensor:
+        return torch.from_numpy(crops(self.clips, self.batch, self.samples, rng)).to(self.device)
 
     def _distance(self, x: Tensor, mel: Tensor) -> Tensor:
         return F.l1_loss(self.module.head(x), mel)
@@ -117,8 +120,7 @@ class CodecStage(Stage[CodecModule]):
         rng = np.random.default_rng(0)
         pools = [module.encoder.analyse(mel).float()]
         for _ in range(11):
-            sound = torch.from_numpy(crops(self.clips, self.batch, self.samples, rng))
-            pools.append(module.encoder.analyse(module.encoder.mel(sound)).float())
+            pools.append(module.encoder.analyse(module.encoder.mel(self._sound(rng))).float())
         residual = torch.cat(pools).flatten(0, 1)
         for q, codebook in enumerate(quantizer.codebooks):
             codebook.copy_(residual[torch.randperm(len(residual))[: len(codebook)]])

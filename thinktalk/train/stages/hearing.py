@@ -69,7 +69,7 @@ class HearingStage(Stage[SpellingModule]):
             turns.append(self.script(clip, wave, rng))
         heard = [turn for turn in turns if turn.mel is not None]
         written = [turn for turn in turns if turn.mel is None]
-        encoded = self.module.thinker.audio_tower([turn.mel for turn in heard if turn.mel is not None])
+        encoded = self.module.hear([turn.mel for turn in heard if turn.mel is not None])
         spelling = self.module.distance(encoded, [turn.spelling for turn in heard])
         with watched(self.module.thinker.model) as routing:
             # Apart, for what is heard is far longer than what is written.
@@ -97,11 +97,12 @@ class HearingStage(Stage[SpellingModule]):
             ids[row, : len(tokens)] = torch.tensor(tokens)
             begin = len(turn.ids) - 1  # the place before the reply predicts its first token
             labels[row, begin : begin + len(turn.reply)] = torch.tensor(turn.reply)
+        ids, labels = ids.to(self.device), labels.to(self.device)
         flat = ids.flatten()
         config = self.config.thinker_config
         features = torch.cat(list(encoded)) if encoded else None
         embedded = merge(flat, thinker.model.embed_tokens(flat), features, None, None, config)
-        positions = torch.arange(length).expand(3, len(rows), -1)
+        positions = torch.arange(length, device=self.device).expand(3, len(rows), -1)
         hidden = thinker(embedded.view(len(rows), length, -1), positions).hidden
         learnt = labels != IGNORE
         return thinker.lm_head(hidden[learnt]), labels[learnt]

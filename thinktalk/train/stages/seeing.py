@@ -66,12 +66,13 @@ class SeeingStage(Stage[SeeingModule]):
     def distance(self, shown: Sequence[Shown]) -> tuple[Tensor, dict[str, float]]:
         """How far the names are off, and of the true ones how many stand above all others."""
         patches, grids = zip(*map(self._look, shown), strict=True)
-        tokens, _ = self.module.visual(torch.cat(patches), grids)
+        tokens, _ = self.module.visual(torch.cat(patches).to(self.device), grids)
         logits = self.module.names(tokens)
         sides = [(h // self.merge, w // self.merge) for _, h, w in grids]
         there = torch.cat([self._there(one, *side) for one, side in zip(shown, sides, strict=True)])
+        there = there.to(self.device)
         each = F.binary_cross_entropy_with_logits(logits, there, reduction="sum") / len(logits)
-        truth = torch.stack([self._flags(one.truth) for one in shown])
+        truth = torch.stack([self._flags(one.truth) for one in shown]).to(self.device)
         parts = logits.split([rows * columns for rows, columns in sides])
         whole = torch.stack([part.logsumexp(0) - math.log(len(part)) for part in parts])
         loss = F.binary_cross_entropy_with_logits(whole, truth, reduction="sum") / len(shown)

@@ -96,7 +96,7 @@ class SpeakingStage(Stage[SpeakingModule]):
         first, *rest = table_of(quantizer, self.talker.codec_head.in_features)
         self.talker.model.codec_embedding.weight.data[: len(first)] = first
         for table, vectors in zip(self.talker.code_predictor.model.codec_embedding, rest, strict=True):
-            table.load_state_dict({"weight": vectors})
+            table.weight.data.copy_(vectors)
         distances = torch.cdist(quantizer.codebooks, quantizer.codebooks)
         # What a code adds to the sound is what it counts: of the last ones hardly any can be guessed, and as
         # seven equals they drown what can be learnt of the second.
@@ -131,25 +131,26 @@ class SpeakingStage(Stage[SpeakingModule]):
         # All words are projected: the clips have more places than there are words.
         words = self.talker.text_projection(self.words)
         marks = handoff.marks(self.model)
-        opening = handoff.opening(self.model, marks, self.header, marks.pad, self.speaker)[0]
+        header = self.header.to(self.device)
+        opening = handoff.opening(self.model, marks, header, marks.pad, self.speaker)[0]
         # The last place of the opening has the first word: what comes before it is the same for all.
         begun = torch.cat((self._before(words, rng), opening[:-1]))
         rows = self._rows(words, texts, codes, rng)
         x = nn.utils.rnn.pad_sequence(rows, batch_first=True)  # [b, n, width]
-        positions = torch.arange(len(begun) + x.shape[1]).expand(3, len(rows), -1)
+        positions = torch.arange(len(begun) + x.shape[1], device=x.device).expand(3, len(rows), -1)
         past = CommonPast()
         self.talker.model(begun[None], positions[:, :1, : len(begun)], past)
         with watched(self.talker.model) as routing:
             hidden, _ = self.talker.model(x, positions[:, :, len(begun) :], past)
         label = nn.utils.rnn.pad_sequence(
             [self._labels(frames[0].long()) for frames in codes], batch_first=True, padding_value=IGNORE
-        )
+        ).to(x.device)
         learnt = label != IGNORE
         logits = self.talker.codec_head(hidden[learnt])
         first = next_token(logits, label[learnt])
         states = torch.cat([row[: frames.shape[1]] for row, frames in zip(hidden, codes, strict=True)])
-        rest, right = self._rest(states, torch.cat(list(codes), dim=1).long().T, rng)
-        token = torch.cat(list(said)).long()
+        rest, right = self._rest(states, torch.cat(list(codes), dim=1).long().T.to(x.device), rng)
+        token = torch.cat(list(said)).long().to(x.device)
         place = next_token(self.module.place(states), token)
         loss = first + MTP_WEIGHT * rest + PLACE_WEIGHT * place + BALANCE_WEIGHT * routing.balance()
         accuracy = (logits.argmax(-1) == label[learnt]).float().mean().item()
@@ -177,14 +178,14 @@ class SpeakingStage(Stage[SpeakingModule]):
     ) -> list[Tensor]:
         """Inputs [1 + frames, width] of each reply: what is written, and what was said as the Talker remembers it."""
         omni = self.config
-        begin = self.talker.model.codec_embedding(torch.tensor([self.talker.config.codec_bos_id]))
+        begin = self.talker.model.codec_embedding.weight[[self.talker.config.codec_bos_id]]
         lengths = [frames.shape[1] for frames in codes]
         remembered, hidden = [], []
         for frames in codes:
             remembered.append(mistaken(frames.long(), self.near, rng))
             hidden.append(forgotten(frames.shape[1], rng))
-        past = self.talker.embed_frame(torch.cat(remembered, dim=1)[None])[0]
-        past = past.masked_fill(torch.cat(hidden)[:, None], 0)
+        past = self.talker.embed_frame(torch.cat(remembered, dim=1).to(self.device)[None])[0]
+        past = past.masked_fill(torch.cat(hidden).to(self.device)[:, None], 0)
         rows = []
         for text, frames in zip(texts, past.split(lengths), strict=True):
             written = [*text, omni.tts_eos_token_id]
@@ -202,7 +203,7 @@ class SpeakingStage(Stage[SpeakingModule]):
         states, codes = states[some], codes[some]
         logits = predict_rest(self.talker, states, codes)
         right = (logits.argmax(-1) == codes[:, 1:]).float().mean().item()
-        return by_weight(logits, codes[:, 1:], self.sizes), right
+        return by_weight(logits, codes[:, 1:], self.sizes.to(logits.device)), right
 
 
 def mistaken(codes: Tensor, near: Tensor, rng: np.random.Generator) -> Tensor:

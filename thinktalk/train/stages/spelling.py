@@ -30,6 +30,10 @@ class SpellingModule(nn.Module):
         self.thinker = thinker
         self.spell = nn.Linear(config.thinker_config.audio_config.output_dim, SLOTS * (1 + len(ALPHABET)))
 
+    def hear(self, mels: Sequence[Tensor]) -> list[Tensor]:
+        """Log-mels [bins, n] of clips -> features [tokens, width] of each, where the module is."""
+        return list(self.thinker.audio_tower([mel.to(self.spell.weight.device) for mel in mels]))
+
     def letters(self, encoded: Sequence[Tensor]) -> Tensor:
         """Features [tokens, width] of each clip -> CTC logits [b, slots, classes], padded at the end."""
         padded = nn.utils.rnn.pad_sequence(list(encoded), batch_first=True)
@@ -37,8 +41,9 @@ class SpellingModule(nn.Module):
 
     def distance(self, encoded: Sequence[Tensor], texts: Sequence[str]) -> Tensor:
         """The loss of spelling `texts` from the features [tokens, width] of their clips."""
-        tokens = torch.tensor([len(features) for features in encoded])
-        return ctc(self.letters(encoded), tokens * SLOTS, [spell(text) for text in texts])
+        lengths = [SLOTS * len(features) for features in encoded]
+        slots = torch.tensor(lengths, device=self.spell.weight.device)
+        return ctc(self.letters(encoded), slots, [spell(text) for text in texts])
 
 
 class SpellingStage(Stage[SpellingModule]):
@@ -56,4 +61,4 @@ class SpellingStage(Stage[SpellingModule]):
     def loss(self, step: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         drawn = [self.clips[int(rng.integers(len(self.clips)))] for _ in range(self.batch)]
         mels = [log_mel(torch.from_numpy(disturb(clip.wave, rng))) for clip in drawn]
-        return self.module.distance(self.module.thinker.audio_tower(mels), [clip.text for clip in drawn]), {}
+        return self.module.distance(self.module.hear(mels), [clip.text for clip in drawn]), {}

@@ -58,7 +58,7 @@ class VocoderStage(Stage[Code2Wav]):
                 chosen.append(clip)
         starts = [int(rng.integers(self.codes[clip].shape[1] - self.frames + 1)) for clip in chosen]
         rows = [self.codes[clip].long().T for clip in chosen]
-        codes = nn.utils.rnn.pad_sequence(rows, batch_first=True).transpose(1, 2)  # [b, quantizers, n]
+        codes = nn.utils.rnn.pad_sequence(rows, batch_first=True).transpose(1, 2).to(self.device)
         x, _ = self.module.pre_transformer(self.module.embed(codes), None)
         some = [row[start : start + self.frames] for row, start in zip(x, starts, strict=True)]
         guess, _ = self.module.synthesise(torch.stack(some))
@@ -66,12 +66,12 @@ class VocoderStage(Stage[Code2Wav]):
             _piece(self.clips[clip].wave, start * FRAME_SAMPLES, guess.shape[1])
             for clip, start in zip(chosen, starts, strict=True)
         ]
-        return guess, torch.stack(truth)
+        return guess, torch.stack(truth).to(self.device)
 
     def distance(self, guess: Tensor, truth: Tensor) -> tuple[Tensor, dict[str, float]]:
         """How far sounds [b, samples] are apart, by their spectra."""
         spectral = multi_resolution_spectral(guess, truth)
-        mel = log_mel_distance(guess, truth, self.filters, MEL_FFT)
+        mel = log_mel_distance(guess, truth, self.filters.to(guess.device), MEL_FFT)
         return spectral + MEL_WEIGHT * mel, {"spectral": spectral.item(), "mel": mel.item()}
 
 

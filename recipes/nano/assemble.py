@@ -45,7 +45,7 @@ def write(out: Path, folder: Path) -> None:
 
 def take(module: nn.Module, folder: Path, prefix: str = "") -> None:
     """Put the weights that a stage's last checkpoint has under `prefix` into a module."""
-    weights = torch.load(folder / "checkpoint.pt", weights_only=True)["module"]
+    weights = torch.load(folder / "checkpoint.pt", "cpu", weights_only=True)["module"]
     module.load_state_dict({k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)})
 
 

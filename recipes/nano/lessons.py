@@ -53,11 +53,15 @@ def sources(clips: Corpus) -> dict[str, Sequence[Example]]:
     }
 
 
-def batches(lessons: Mapping[str, Sequence[Example]], processor: Processor, budget: int) -> Batches:
+def batches(
+    lessons: Mapping[str, Sequence[Example]], processor: Processor, budget: int, workers: int = 0
+) -> Batches:
     """What a Thinker reads of lessons, each kind as often as `WEIGHTS` has it beside the others."""
     kinds = [kind for kind in WEIGHTS if kind in lessons]  # their order is part of what comes when
     mixture = Mixture([lessons[kind] for kind in kinds], [WEIGHTS[kind] for kind in kinds])
-    return Batches(mixture, lambda example: encode(example, processor), Packing(budget, longest=256))
+    return Batches(
+        mixture, lambda example: encode(example, processor), Packing(budget, longest=256), workers=workers
+    )
 
 
 def shown(kind: str) -> Sequence[Example]:

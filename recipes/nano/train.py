@@ -1,13 +1,14 @@
-"""nano from nothing, on two cores in under three hours: `python -m recipes.nano.train --out build/nano`.
+"""nano from nothing: `python -m recipes.nano.train --out build/nano`.
 
     corpus ─┬─ codec ────┬─ vocoder ────────────┬─ checkpoint
             ├─ spelling ─┼─ speaking ───────────┤
             │            └─ hearing ─┬─ general ┘
             └─ seeing ───────────────┘
 
-Two stages run side by side, one core each, and the one that is left in the end has both. Every one can be killed at any
-moment; the same command goes on from where it was. Last of all nano is measured on what was held out, and it is said after
-how many seconds it was first understood.
+On two cores it takes some three hours and a half. Two stages run side by side there, one core each, and the one that is
+left in the end has both; other machines are used as `machine.py` says. Every stage can be killed at any moment; the same
+command goes on from where it was. Last of all nano is measured on what was held out, and it is said after how many seconds
+it was first understood.
 """
 
 import subprocess
@@ -15,16 +16,18 @@ import sys
 import time
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import typer
 
-from recipes.nano import assemble, lessons, shape, understood
+from recipes.nano import assemble, lessons, machine, shape, understood
+from recipes.nano.machine import Machine, Share
 from recipes.nano.script import Script
 from recipes.nano.understood import Clock, JudgedSpeaking, Understood
 from thinktalk.eval.judges import moonshine, whisper_base
 from thinktalk.models.qwen3_omni.chat import Processor
+from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.models.qwen3_omni.tokenizer import Tokenizer
 from thinktalk.synthesis import corpus, pictures, world
 from thinktalk.synthesis.corpus import Corpus
@@ -33,6 +36,7 @@ from thinktalk.train.alignment import said_of
 from thinktalk.train.codes import codes_of
 from thinktalk.train.discriminators import Discriminators
 from thinktalk.train.loop import Plan, run
+from thinktalk.train.stage import Stage
 from thinktalk.train.stages.codec import CodecStage
 from thinktalk.train.stages.hearing import HearingStage
 from thinktalk.train.stages.polishing import PolishingStage
@@ -50,77 +54,75 @@ NEEDS = {
     "hearing": {"spelling"},
     "general": {"hearing", "seeing"},
 }
-CORES = 2
 
 
-def codec(out: Path) -> None:
+def codec(out: Path, share: Share) -> None:
     """Encoder and codebooks, with a head that is thrown away."""
     torch.manual_seed(0)
     stage = CodecStage(shape.CODEC, Corpus(out / "corpus/speak"), quantise_from=400)
-    run(stage, Plan(steps=2400, learning_rate=2e-3), out / "codec")
+    _train(stage, Plan(steps=2400, learning_rate=2e-3), out / "codec", share)
 
 
-def vocoder(out: Path) -> None:
+def vocoder(out: Path, share: Share) -> None:
     """Code2Wav, on the codes that the codec found."""
     plan = Plan(steps=2900, learning_rate=1e-3, cooldown=0.2, betas=(0.8, 0.99))
-    run(_vocoder(out), plan, out / "vocoder")
+    _train(_vocoder(out, share), plan, out / "vocoder", share)
 
 
-def polishing(out: Path) -> None:
+def polishing(out: Path, share: Share) -> None:
     """Code2Wav against judges. Five times the work of `vocoder`, so only where it is asked for by --stage."""
-    spectral = _vocoder(out)
+    spectral = _vocoder(out, share)
     assemble.take(spectral.module, out / "vocoder")
     plan = Plan(steps=3000, learning_rate=1e-4, cooldown=0.5, betas=(0.8, 0.99))
-    run(PolishingStage(spectral, Discriminators(width=16)), plan, out / "polishing")
+    _train(PolishingStage(spectral, Discriminators(width=16)), plan, out / "polishing", share)
 
 
-def spelling(out: Path) -> None:
+def spelling(out: Path, share: Share) -> None:
     """The audio encoder alone: to spell what is heard."""
-    stage = SpellingStage(shape.model(_tokenizer(out)), Corpus(out / "corpus/hear"))
+    stage = SpellingStage(_model(out, share), Corpus(out / "corpus/hear"), workers=share.workers)
     plan = Plan(steps=1300, learning_rate=2e-3, optimiser="muon", muon_rate=2.0, cooldown=0.2)
-    run(stage, plan, out / "spelling")
+    _train(stage, plan, out / "spelling", share)
 
 
-def hearing(out: Path) -> None:
+def hearing(out: Path, share: Share) -> None:
     """Audio encoder and Thinker: to write down what is heard, or answer it."""
-    tokenizer = _tokenizer(out)
-    stage = HearingStage(shape.model(tokenizer), Corpus(out / "corpus/hear"), Script(tokenizer))
+    model, clips = _model(out, share), Corpus(out / "corpus/hear")
+    stage = HearingStage(model, clips, Script(_tokenizer(out)), workers=share.workers)
     assemble.take(stage.module, out / "spelling")
     plan = Plan(steps=1300, learning_rate=2e-3, optimiser="muon", muon_rate=2.0, cooldown=0.6)
-    run(stage, plan, out / "hearing")
+    _train(stage, plan, out / "hearing", share)
 
 
-def seeing(out: Path) -> None:
+def seeing(out: Path, share: Share) -> None:
     """The vision encoder alone: to name what is where in a picture."""
-    model = shape.model(_tokenizer(out))
+    model = _model(out, share)
     vision = model.config.thinker_config.vision_config
     drawn = shows("picture", "train", lessons.MANY)
     stage = SeeingStage(model.thinker.visual, vision, shape.LIMITS, drawn, pictures.NAMES, batch=48)
     plan = Plan(steps=3500, learning_rate=2e-3, optimiser="muon", muon_rate=3.0, cooldown=0.5)
-    run(stage, plan, out / "seeing")
+    _train(stage, plan, out / "seeing", share)
 
 
-def general(out: Path) -> None:
+def general(out: Path, share: Share) -> None:
     """The whole Thinker: recordings, written questions, pictures, films and sounds, mixed."""
-    tokenizer = _tokenizer(out)
-    model = shape.model(tokenizer)
+    model = _model(out, share)
     assemble.take(model.thinker, out / "hearing", "thinker.")
     assemble.take(model.thinker.visual, out / "seeing", "visual.")
     model.thinker.model.embed_tokens.requires_grad_(False)  # the Talker learns with it, at the same time
-    processor = Processor(tokenizer, model.config, shape.LIMITS)
+    processor = Processor(_tokenizer(out), model.config, shape.LIMITS)
     folders = [out / "corpus/hear", out / "corpus/kokoro"]
     sources = lessons.sources(Corpus(*(folder for folder in folders if folder.exists())))
-    batches = lessons.batches(sources, processor, budget=3072)
+    batches = lessons.batches(sources, processor, budget=3072, workers=share.workers)
     plan = Plan(steps=3900, learning_rate=1.2e-3, optimiser="muon", muon_rate=3.0)
-    run(ThinkerStage("general", model, batches), plan, out / "general")
+    _train(ThinkerStage("general", model, batches), plan, out / "general", share)
 
 
-def speaking(out: Path) -> None:
+def speaking(out: Path, share: Share) -> None:
     """Talker and MTP, on the codes that the codec found."""
     tokenizer = _tokenizer(out)
-    speech, codes = _coded_speech(out)
-    script, model = Script(tokenizer), shape.model(tokenizer)
-    heard = SpellingModule(model.thinker, model.config)
+    speech, codes = _coded_speech(out, share)
+    script, model = Script(tokenizer), _model(out, share)
+    heard = SpellingModule(model.thinker, model.config).to(share.device)
     assemble.take(heard, out / "spelling")
     questions = (e.question for e in islice(world.exchanges("train", 1), 4000))
     stage = JudgedSpeaking(
@@ -145,7 +147,7 @@ def speaking(out: Path) -> None:
         cooldown=0.4,
         sample_every=understood.EVERY,
     )
-    run(stage, plan, out / "speaking")
+    _train(stage, plan, out / "speaking", share)
 
 
 STAGES = {
@@ -154,45 +156,57 @@ STAGES = {
 }
 
 
+def _train(stage: Stage[Any], plan: Plan, folder: Path, share: Share) -> None:
+    stage.module.to(share.device)
+    run(stage, plan, folder)
+
+
 def _tokenizer(out: Path) -> Tokenizer:
     return Tokenizer.load(out / "tokenizer")
 
 
-def _vocoder(out: Path) -> VocoderStage:
-    speech, codes = _coded_speech(out)
-    code2wav, quantizer = shape.model(_tokenizer(out)).code2wav, assemble.trained_codec(out).quantizer
-    return VocoderStage(code2wav, quantizer, speech, codes)
+def _model(out: Path, share: Share) -> Qwen3Omni:
+    return shape.model(_tokenizer(out)).to(share.device)
 
 
-def _coded_speech(out: Path) -> tuple[Corpus, list[torch.Tensor]]:
+def _vocoder(out: Path, share: Share) -> VocoderStage:
+    speech, codes = _coded_speech(out, share)
+    code2wav = _model(out, share).code2wav
+    return VocoderStage(code2wav, assemble.trained_codec(out).quantizer, speech, codes)
+
+
+def _coded_speech(out: Path, share: Share) -> tuple[Corpus, list[torch.Tensor]]:
     speech = Corpus(out / "corpus/speak")
-    return speech, codes_of(speech, assemble.trained_codec(out), out / "codes.safetensors")
+    encoder = assemble.trained_codec(out).to(share.device)
+    return speech, codes_of(speech, encoder, out / "codes.safetensors")
 
 
 def main(
     out: Annotated[Path, typer.Option(help="Where all of it goes; 8 GB.")] = Path("build/nano"),
     stage: Annotated[str, typer.Option(help="Run this stage alone.")] = "",
-    threads: Annotated[int, typer.Option(help="How many it has.")] = 1,
+    cores: Annotated[int, typer.Option(help="How many it has.")] = 1,
     kokoro_hours: Annotated[
         float, typer.Option(help="Hours of natural voices to hear as well, each half an hour of one core.")
     ] = 0.0,
 ) -> None:
     """Synthesise the corpus, run all stages, write the checkpoint to OUT/checkpoint, and measure it."""
+    mine = machine.found()
     if stage:
-        torch.set_num_threads(threads)
-        STAGES[stage](out)
+        share = mine.share(cores)
+        torch.set_num_threads(share.threads)
+        STAGES[stage](out, share)
         return
     for judge in (moonshine, whisper_base):
         judge()  # better missed now than in three hours
     out.mkdir(parents=True, exist_ok=True)
     Clock(out).start()
     corpus.synthesise(
-        out / "corpus", speak_hours=14.8, hear_hours=18, kokoro_hours=kokoro_hours, workers=2, seed=0
+        out / "corpus", speak_hours=14.8, hear_hours=18, kokoro_hours=kokoro_hours, workers=mine.cores, seed=0
     )
     if not (out / "tokenizer").exists():
         (out / "tokenizer").mkdir(parents=True)
         shape.tokenizer().save(out / "tokenizer")
-    _side_by_side(out)
+    _side_by_side(out, mine)
     assemble.write(out, out / "checkpoint")
     print(
         f"nano is in {out / 'checkpoint'}: try thinktalk ask 'What is two plus three?' --model {out / 'checkpoint'}",
@@ -202,26 +216,26 @@ def main(
     print(understood.told(out))
 
 
-def _side_by_side(out: Path) -> None:
-    """Every stage as soon as what it needs is there, two at a time. Stops all where one fails."""
+def _side_by_side(out: Path, mine: Machine) -> None:
+    """Every stage as soon as what it needs is there. Stops all where one fails."""
     waiting, done, running = list(NEEDS), set[str](), dict[str, subprocess.Popen]()
 
-    def start(name: str, threads: int) -> None:
+    def start(name: str, cores: int) -> None:
         command = [sys.executable, "-m", "recipes.nano.train", "--out", str(out), "--stage", name]
-        running[name] = subprocess.Popen([*command, "--threads", str(threads)])
+        running[name] = subprocess.Popen([*command, "--cores", str(cores)])
 
     is_last_alone = False
     while waiting or running:
-        ready = [name for name in waiting if NEEDS[name] <= done][: CORES - len(running)]
+        ready = [name for name in waiting if NEEDS[name] <= done][: mine.side_by_side - len(running)]
         for name in ready:
             waiting.remove(name)
-            start(name, threads=1)
-        if not waiting and len(running) == 1 and not is_last_alone:
+            start(name, mine.each)
+        if not waiting and len(running) == 1 and mine.alone > mine.each and not is_last_alone:
             is_last_alone = True
             (name,) = running
             running[name].terminate()  # it goes on from its last checkpoint
             running[name].wait()
-            start(name, threads=CORES)
+            start(name, mine.alone)
         time.sleep(1)
         for name in [name for name, process in running.items() if process.poll() is not None]:
             if running.pop(name).returncode:

@@ -14,7 +14,6 @@ from tests.away import pretended, send
 from tests.unit.train import tiny_omni
 from thinktalk.contracts import Audio, Image, Message, Text
 from thinktalk.models.codec.encoder import CodecConfig, CodecEncoder
-from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.models.qwen3_omni.tokenizer import Tokenizer
 from thinktalk.rates import FRAME_SAMPLES
 from thinktalk.synthesis import pictures
@@ -165,7 +164,8 @@ def test_codes_and_words_are_found_where_the_models_are(clips, tokenizer, tmp_pa
     heard = SpellingModule(omni.thinker, omni.config).eval()
     waves, tokens = [clip.wave for clip in clips], [tokenizer.encode(clip.text) for clip in clips]
     codes, said = codes_of(clips, codec, tmp_path / "here"), said_when(heard, tokenizer, waves, tokens)
-    send(codec), send(heard)
+    send(codec)
+    send(heard)
     with pretended():
         for kind, here, there in (
             ("codes", codes, codes_of(clips, codec, tmp_path / "there")),

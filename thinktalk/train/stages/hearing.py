@@ -16,6 +16,7 @@ from thinktalk.models.qwen3_omni.merge import merge
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.rates import audio_tokens
 from thinktalk.train.disturb import disturb
+from thinktalk.train.drawing import Drawing
 from thinktalk.train.losses.tokens import IGNORE, next_token
 from thinktalk.train.routing import watched
 from thinktalk.train.stage import Clip, Clips, Stage
@@ -51,7 +52,7 @@ class HearingStage(Stage[SpellingModule]):
 
     name = "hearing"
 
-    def __init__(self, model: Qwen3Omni, clips: Clips, script: Script, batch: int = 32):
+    def __init__(self, model: Qwen3Omni, clips: Clips, script: Script, batch: int = 32, workers: int = 1):
         self.config = model.config
         self.module = SpellingModule(model.thinker, model.config)
         # Talker and Thinker learn at the same time, each for itself: the table of words they share stays as
@@ -60,13 +61,10 @@ class HearingStage(Stage[SpellingModule]):
         self.clips = clips
         self.script = script
         self.batch = batch
+        self.drawn = Drawing(workers)
 
     def loss(self, step: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
-        turns = []
-        for _ in range(self.batch):
-            clip: Spoken = self.clips[int(rng.integers(len(self.clips)))]  # type: ignore[assignment]
-            wave = disturb(clip.wave, rng) if len(clip.wave) else clip.wave
-            turns.append(self.script(clip, wave, rng))
+        turns = self.drawn(self._turn, self.batch, rng)
         heard = [turn for turn in turns if turn.mel is not None]
         written = [turn for turn in turns if turn.mel is None]
         encoded = self.module.hear([turn.mel for turn in heard if turn.mel is not None])
@@ -83,6 +81,10 @@ class HearingStage(Stage[SpellingModule]):
             "balance": balance.item(),
         }
         return words + CTC_WEIGHT * spelling + BALANCE_WEIGHT * balance, figures
+
+    def _turn(self, rng: np.random.Generator) -> Turn:
+        clip: Spoken = self.clips[int(rng.integers(len(self.clips)))]  # type: ignore[assignment]
+        return self.script(clip, disturb(clip.wave, rng) if len(clip.wave) else clip.wave, rng)
 
     def _reply(self, turns: Sequence[Turn], encoded: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Logits [n, vocab] and tokens [n] of all replies."""

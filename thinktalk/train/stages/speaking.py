@@ -96,7 +96,7 @@ class SpeakingStage(Stage[SpeakingModule]):
         first, *rest = table_of(quantizer, self.talker.codec_head.in_features)
         self.talker.model.codec_embedding.weight.data[: len(first)] = first
         for table, vectors in zip(self.talker.code_predictor.model.codec_embedding, rest, strict=True):
-            table.weight.data.copy_(vectors)
+            table.get_parameter("weight").data.copy_(vectors)
         distances = torch.cdist(quantizer.codebooks, quantizer.codebooks)
         # What a code adds to the sound is what it counts: of the last ones hardly any can be guessed, and as
         # seven equals they drown what can be learnt of the second.

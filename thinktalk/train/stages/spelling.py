@@ -16,6 +16,7 @@ from thinktalk.models.qwen3_omni.config import OmniConfig
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.models.qwen3_omni.thinker import Thinker
 from thinktalk.train.disturb import disturb
+from thinktalk.train.drawing import Drawing
 from thinktalk.train.losses.ctc import ALPHABET, ctc, spell
 from thinktalk.train.stage import Clips, Stage
 
@@ -51,14 +52,18 @@ class SpellingStage(Stage[SpellingModule]):
 
     name = "spelling"
 
-    def __init__(self, model: Qwen3Omni, clips: Clips, batch: int = 32):
+    def __init__(self, model: Qwen3Omni, clips: Clips, batch: int = 32, workers: int = 1):
         self.module = SpellingModule(model.thinker, model.config)
+        self.drawn = Drawing(workers)
         self.module.thinker.requires_grad_(False)
         self.module.thinker.audio_tower.requires_grad_(True)
         self.clips = clips
         self.batch = batch
 
     def loss(self, step: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
-        drawn = [self.clips[int(rng.integers(len(self.clips)))] for _ in range(self.batch)]
-        mels = [log_mel(torch.from_numpy(disturb(clip.wave, rng))) for clip in drawn]
-        return self.module.distance(self.module.hear(mels), [clip.text for clip in drawn]), {}
+        mels, texts = zip(*self.drawn(self._one, self.batch, rng), strict=True)
+        return self.module.distance(self.module.hear(mels), texts), {}
+
+    def _one(self, rng: np.random.Generator) -> tuple[Tensor, str]:
+        clip = self.clips[int(rng.integers(len(self.clips)))]
+        return log_mel(torch.from_numpy(disturb(clip.wave, rng))), clip.text

@@ -1,0 +1,60 @@
+"""What nano is trained on, and what is chosen by it: how many stages at a time, and what computes and draws in each.
+
+Batches, steps and precision are the same everywhere, but for TF32: nano is so small that a GPU would spend its time on being
+told what to do, not on doing it. Nothing is compiled: on a CPU MTP's layers gained a twentieth by it, after four minutes.
+No GPU has run this yet.
+"""
+
+import os
+from dataclasses import dataclass
+
+import torch
+
+from thinktalk.parallel.world import own_device
+
+MOST = 4  # stages that can run side by side
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a stage gets of a machine: where it computes, by how many threads, and how many draw its examples."""
+
+    device: torch.device
+    threads: int = 1
+    workers: int = 0
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A device, and the cores beside it."""
+
+    device: torch.device
+    cores: int
+
+    @property
+    def side_by_side(self) -> int:
+        """How many stages run at a time."""
+        return min(self.cores, MOST)
+
+    @property
+    def each(self) -> int:
+        """Cores of a stage that runs beside others."""
+        return max(1, self.cores // MOST)
+
+    @property
+    def alone(self) -> int:
+        """Cores of the stage that is left in the end."""
+        return self.cores if self.device.type == "cpu" else self.each
+
+    def share(self, cores: int) -> Share:
+        """What a stage does with its cores. Beside a GPU one of them tells it what to do, and all draw."""
+        if self.device.type == "cpu":
+            return Share(self.device, threads=cores)
+        return Share(self.device, workers=cores)
+
+
+def found() -> Machine:
+    """The machine this is."""
+    if torch.cuda.is_available():
+        torch.set_float32_matmul_precision("high")
+    return Machine(own_device(), os.cpu_count() or 1)

@@ -6,12 +6,14 @@ refuse is refused: a tensor of the CPU that meets one of them, unless it is a si
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Thread
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 AWAY = torch.device("meta")
@@ -27,9 +29,10 @@ class Away(Tensor):
 
     @staticmethod
     def __new__(cls, here: Tensor) -> "Away":
-        away = Tensor._make_wrapper_subclass(
-            cls, here.shape, here.stride(), here.storage_offset(), dtype=here.dtype, device=AWAY
-        )
+        with torch.inference_mode(here.is_inference()):
+            away = Tensor._make_wrapper_subclass(
+                cls, here.shape, here.stride(), here.storage_offset(), dtype=here.dtype, device=AWAY
+            )
         away.here = here.detach()
         return away
 
@@ -40,6 +43,9 @@ class Away(Tensor):
 
 class _Operators(TorchDispatchMode):
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if torch.is_inference_mode_enabled() and function._can_decompose():  # nobody has done it before
+            with self:
+                return function.decompose(*args, **(kwargs or {}))
         return _run(function, args, kwargs or {})
 
 
@@ -54,15 +60,22 @@ class _Numbers(TorchFunctionMode):
             return args[0].here.new_tensor(*args[1:], **kwargs).to(AWAY)
         if function is Tensor.tolist and isinstance(args[0], Away):
             return args[0].here.tolist()
-        if function is Tensor.__getitem__ and isinstance(args[1], list):
-            return function(args[0], torch.tensor(args[1]))
+        if function in (Tensor.__getitem__, Tensor.__setitem__) and isinstance(args[1], list):
+            args = (args[0], torch.tensor(args[1]), *args[2:])
         return function(*args, **kwargs)
 
 
 @contextmanager
 def pretended() -> Iterator[torch.device]:
-    """Within this, tensors can be made there and sent there."""
-    with _Numbers(), _Operators():
+    """Within this, tensors can be made there and sent there, in threads that begin meanwhile too."""
+    run = Thread.run
+
+    def run_there(thread: Thread) -> None:
+        with _Numbers(), _Operators():
+            run(thread)
+
+    with pytest.MonkeyPatch.context() as patch, _Numbers(), _Operators():
+        patch.setattr(Thread, "run", run_there)
         yield AWAY
 
 
@@ -97,5 +110,6 @@ def _run(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     out = function(*there[0], **there[1])
     if not goes_away:
         return out
-    out = tree_map_only(Tensor, Away, out)
-    return return_and_correct_aliasing(function, args, kwargs, out) if is_away else out
+    if any(one.alias_info and one.alias_info.is_write for one in function._schema.returns):
+        return args[0]  # written to in its place
+    return tree_map_only(Tensor, Away, out)

@@ -75,7 +75,7 @@ class Memory:
         old_rows, old_positions = self._briefed
         self._briefed = rows, positions
         most = min(rows.shape[1], old_rows.shape[1], self.talker.length)
-        alike = (rows[0, :most] == old_rows[0, :most]).all(-1)
+        alike = (rows[0, :most] == old_rows[0, :most]).all(-1).to(positions.device)
         alike &= (positions[:, :most] == old_positions[:, :most]).all(0)
         known = _leading(alike)
         self.talker.truncate(known)

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 AWAY = torch.device("meta")
@@ -110,6 +110,5 @@ def _run(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     out = function(*there[0], **there[1])
     if not goes_away:
         return out
-    if any(one.alias_info and one.alias_info.is_write for one in function._schema.returns):
-        return args[0]  # written to in its place
-    return tree_map_only(Tensor, Away, out)
+    out = tree_map_only(Tensor, Away, out)
+    return return_and_correct_aliasing(function, args, kwargs, out) if is_away else out

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.away import pretended, send
 from tests.streaming.tiny import CODES, GROUPS
 from tests.unit.train import tiny_omni
 from thinktalk.contracts import Audio, Image, Message, SpeechChunk, Text
@@ -86,6 +87,20 @@ def distance(
     stage: TalkerStage, examples: list[Encoded], codes: list[Tensor]
 ) -> tuple[Tensor, dict[str, float]]:
     return stage.distance(collate([[example] for example in examples], max(map(len, examples))), codes)
+
+
+def test_a_voice_learns_the_same_on_a_device(omni: Qwen3Omni, manifest: Path):
+    stage = speaker.speaker(omni, batches(omni, manifest), speaker.prepare(omni, "ada", lora=2))
+    spoken = both(stage, manifest)
+    here, _ = distance(stage, *spoken)
+    with pretended() as device:
+        send(omni)
+        there, _ = distance(stage, *spoken)
+        there.backward()
+        assert there.item() == pytest.approx(here.item(), rel=1e-5)
+    gradients = [one.grad for one in omni.parameters() if one.grad is not None]
+    assert gradients
+    assert all(gradient.device == device for gradient in gradients)
 
 
 # --------------------------------------------------------------------------- laid out as the engine does

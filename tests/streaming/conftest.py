@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.streaming.tiny import draw, tiny
+from tests.streaming.tiny import talkative
 from tests.traced import trace
 from thinktalk.contracts import SpeechChunk
 from thinktalk.engine import ways
@@ -17,8 +17,7 @@ from thinktalk.engine.speech import Speech
 from thinktalk.engine.stages.talk import Talking
 from thinktalk.engine.stages.think import Thinking
 from thinktalk.models.qwen3_omni.chat import Processor
-from thinktalk.models.qwen3_omni.omni import Qwen3Omni
-from thinktalk.models.qwen3_omni.tokenizer import ADDED, Tokenizer
+from thinktalk.models.qwen3_omni.tokenizer import Tokenizer
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -34,18 +33,13 @@ def tokenizer() -> Tokenizer:
 @pytest.fixture(scope="session", params=["plain", "native", "recorded"])
 def omni(tokenizer: Tokenizer, request: pytest.FixtureRequest) -> Omni:
     """As torch computes it, by the kernels, and in steps that are recorded."""
-    config = tiny(tokenizer)
-    model = Qwen3Omni(config)
-    draw(model)
-    with torch.no_grad():
-        model.thinker.lm_head.weight[tokenizer.id(ADDED[0]) :] = 0  # markup is nothing to say at random
-        model.talker.codec_head.weight[config.talker_config.codec_eos_token_id] = 0  # nor is the end
+    model = talkative(tokenizer)
     if request.param == "native" and not ways.quicken(model):
         pytest.skip("there is no C compiler")
     if request.param == "recorded":
         ways.record(model)
         trace(model)
-    return Omni(model, Processor(tokenizer, config))
+    return Omni(model, Processor(tokenizer, model.config))
 
 
 @pytest.fixture

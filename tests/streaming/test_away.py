@@ -6,16 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-import torch
 
 from tests.away import pretended, send
-from tests.streaming.tiny import draw, tiny
+from tests.streaming.tiny import talkative
 from thinktalk.contracts import Audio, Image, Message, Reply, SpeechChunk, Text
 from thinktalk.engine.omni_engine import Omni
 from thinktalk.engine.sampler import GREEDY
 from thinktalk.models.qwen3_omni.chat import Processor
-from thinktalk.models.qwen3_omni.omni import Qwen3Omni
-from thinktalk.models.qwen3_omni.tokenizer import ADDED, Tokenizer
+from thinktalk.models.qwen3_omni.tokenizer import Tokenizer
 
 RNG = np.random.default_rng(0)
 SOUND = Audio(0.1 * RNG.standard_normal(6000).astype(np.float32))
@@ -26,13 +24,8 @@ BRIEFLY = {"max_tokens": 5, "max_speech_seconds": 6 * 12 / 24_000 + 1e-6, "seed"
 
 @pytest.fixture(scope="module")
 def here(tokenizer: Tokenizer) -> Omni:
-    config = tiny(tokenizer)
-    model = Qwen3Omni(config)
-    draw(model)
-    with torch.no_grad():
-        model.thinker.lm_head.weight[tokenizer.id(ADDED[0]) :] = 0
-        model.talker.codec_head.weight[config.talker_config.codec_eos_token_id] = 0
-    return Omni(model, Processor(tokenizer, config))
+    model = talkative(tokenizer)
+    return Omni(model, Processor(tokenizer, model.config))
 
 
 @pytest.fixture

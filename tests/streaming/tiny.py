@@ -7,7 +7,8 @@ from torch import nn
 
 from thinktalk.models.qwen3_omni.chat import set_token_ids
 from thinktalk.models.qwen3_omni.config import OmniConfig
-from thinktalk.models.qwen3_omni.tokenizer import Tokenizer
+from thinktalk.models.qwen3_omni.omni import Qwen3Omni
+from thinktalk.models.qwen3_omni.tokenizer import ADDED, Tokenizer
 
 CODES, GROUPS, WIDTH = 32, 4, 24
 HEADS = {"num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 8}
@@ -102,3 +103,13 @@ def draw(model: nn.Module) -> None:
         elif "embed" not in name:
             noise *= (0.6 if "decoder" in name else 1.0) / math.sqrt(weight[0].numel())
         weight.copy_(noise)
+
+
+def talkative(tokenizer: Tokenizer) -> Qwen3Omni:
+    """A tiny model, drawn at random, that says no markup and never ends its speech."""
+    model = Qwen3Omni(tiny(tokenizer))
+    draw(model)
+    with torch.no_grad():
+        model.thinker.lm_head.weight[tokenizer.id(ADDED[0]) :] = 0  # markup is nothing to say at random
+        model.talker.codec_head.weight[model.config.talker_config.codec_eos_token_id] = 0  # nor is the end
+    return model

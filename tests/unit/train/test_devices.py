@@ -1,7 +1,6 @@
 """A stage whose module is elsewhere brings its batches there: held by a device that only minds who meets whom."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -12,8 +11,10 @@ from recipes.nano import shape
 from recipes.nano.script import Script
 from tests.away import pretended, send
 from tests.unit.train import tiny_omni
+from tests.unit.train.clips import Clip
 from thinktalk.contracts import Audio, Image, Message, Text
 from thinktalk.models.codec.encoder import CodecConfig, CodecEncoder
+from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.models.qwen3_omni.tokenizer import Tokenizer
 from thinktalk.rates import FRAME_SAMPLES
 from thinktalk.synthesis import pictures
@@ -38,13 +39,6 @@ from thinktalk.train.stages.vocoder import VocoderStage
 FRAMES = 20
 
 
-@dataclass
-class Clip:
-    wave: np.ndarray
-    text: str = "the cat"
-    answer: str = "The cat."
-
-
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
     return Tokenizer.train(["write down what the cat says"] * 3, 320)
@@ -65,14 +59,19 @@ def codes() -> list[Tensor]:
 Place = Callable[[nn.Module], None]  # where a model shall be
 
 
+def placed(place: Place, tokenizer: Tokenizer) -> Qwen3Omni:
+    omni = shape.model(tokenizer)
+    place(omni)
+    return omni
+
+
 def codec(place: Place, clips: list[Clip], codes: list[Tensor], tokenizer: Tokenizer) -> Stage:
     config = CodecConfig(width=16, quantizers=2, codebook_size=8, code_width=4)
     return CodecStage(config, clips, quantise_from=1, batch=2, frames=8)
 
 
 def vocoder(place: Place, clips: list[Clip], codes: list[Tensor], tokenizer: Tokenizer) -> VocoderStage:
-    omni = shape.model(tokenizer)
-    place(omni)
+    omni = placed(place, tokenizer)
     return VocoderStage(omni.code2wav, CodecEncoder(shape.CODEC).quantizer, clips, codes, batch=2, frames=4)
 
 
@@ -82,27 +81,23 @@ def polishing(place: Place, clips: list[Clip], codes: list[Tensor], tokenizer: T
 
 
 def spelling(place: Place, clips: list[Clip], codes: list[Tensor], tokenizer: Tokenizer) -> Stage:
-    omni = shape.model(tokenizer)
-    place(omni)
+    omni = placed(place, tokenizer)
     return SpellingStage(omni, clips, batch=2)
 
 
 def hearing(place: Place, clips: list[Clip], codes: list[Tensor], tokenizer: Tokenizer) -> Stage:
-    omni = shape.model(tokenizer)
-    place(omni)
+    omni = placed(place, tokenizer)
     return HearingStage(omni, clips, Script(tokenizer), batch=4)
 
 
 def seeing(place: Place, clips: list[Clip], codes: list[Tensor], tokenizer: Tokenizer) -> Stage:
-    omni = shape.model(tokenizer)
-    place(omni)
+    omni = placed(place, tokenizer)
     vision, drawn = omni.config.thinker_config.vision_config, shows("picture", "train", 300)
     return SeeingStage(omni.thinker.visual, vision, shape.LIMITS, drawn, pictures.NAMES, batch=3)
 
 
 def speaking(place: Place, clips: list[Clip], codes: list[Tensor], tokenizer: Tokenizer) -> Stage:
-    omni, script = shape.model(tokenizer), Script(tokenizer)
-    place(omni)
+    omni, script = placed(place, tokenizer), Script(tokenizer)
     text = tokenizer.encode("the cat")
     said = [torch.full((FRAMES,), text[0], dtype=torch.int16) for _ in clips]
     turns, quantizer = [script.written("the cat")], CodecEncoder(shape.CODEC).quantizer

@@ -1,7 +1,6 @@
 """What goes wrong in training speech models, each held by a test."""
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ from torch import Tensor
 
 from recipes.nano import shape
 from recipes.nano.script import Script
+from tests.unit.train.clips import Clip
 from thinktalk.models.codec.encoder import CodecConfig, CodecEncoder
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.models.qwen3_omni.tokenizer import Tokenizer
@@ -25,13 +25,6 @@ from thinktalk.train.stages.polishing import DISTANCE_WEIGHT, PolishingStage
 from thinktalk.train.stages.speaking import CommonPast, SpeakingStage, forgotten, mistaken
 from thinktalk.train.stages.spelling import SpellingStage
 from thinktalk.train.stages.vocoder import VocoderStage
-
-
-@dataclass
-class Clip:
-    wave: np.ndarray
-    text: str = "the cat"
-    answer: str = "The cat."
 
 
 @pytest.fixture(scope="module")

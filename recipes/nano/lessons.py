@@ -24,18 +24,21 @@ MANY = 10_000_000  # pictures and sounds are made as they are asked for: as good
 ROUNDS = 40  # how often a recording comes before it comes the same way again
 TURNS = 4  # of a conversation, at most
 WEIGHTS = {
-    "recording": 0.22,
-    "asked": 0.07,
-    "written": 0.06,
+    "recording": 0.2,
+    "asked": 0.1,
+    "written": 0.12,
     "conversation": 0.1,
-    "picture": 0.14,
-    "close": 0.2,
-    "film": 0.08,
-    "sound": 0.05,
-    "moment": 0.08,
+    "picture": 0.15,
+    "close": 0.14,
+    "film": 0.09,
+    "sound": 0.04,
+    "moment": 0.06,
 }
 # To read, to tell apart, to follow.
-CLOSELY = (pictures.word, pictures.beside, films.motion, pictures.word, films.order, pictures.beside)
+CLOSELY = (
+    *(pictures.word, pictures.count, films.motion, pictures.beside),
+    *(pictures.word, films.order, films.motion, pictures.digit),
+)
 
 
 def sources(clips: Corpus) -> dict[str, Sequence[Example]]:

@@ -5,7 +5,7 @@
             │            └─ hearing ─┬─ general ┘
             └─ seeing ───────────────┘
 
-Two cores that do nothing else need some four hours (LOG.md has what was measured). Two stages run side by side there, one
+Two cores that do nothing else need some five hours (LOG.md has what was measured). Two stages run side by side there, one
 core each, and the one that is left in the end has both; other machines are used as `machine.py` says. Every stage can be
 killed at any moment; the same command goes on from where it was. Last of all nano is measured on what was held out, and
 it is said after how many seconds it was first understood.
@@ -113,7 +113,7 @@ def general(out: Path, share: Share) -> None:
     folders = [out / "corpus/hear", out / "corpus/kokoro"]
     sources = lessons.sources(Corpus(*(folder for folder in folders if folder.exists())))
     batches = lessons.batches(sources, processor, budget=3072, workers=share.workers)
-    plan = Plan(steps=3900, learning_rate=1.2e-3, optimiser="muon", muon_rate=3.0)
+    plan = Plan(steps=6900, learning_rate=1.2e-3, optimiser="muon", muon_rate=3.0, cooldown=0.35)
     _train(ThinkerStage("general", model, batches), plan, out / "general", share)
 
 

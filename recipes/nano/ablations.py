@@ -1,6 +1,6 @@
 """What a choice of nano's brings: the same short training with and without it, from what the recipe has made.
 
-    python -m recipes.nano.ablations codebooks|experts|seeing --out build/nano
+    python -m recipes.nano.ablations codebooks|experts|seeing|listening|conversing --out build/nano
 
 One thread, some minutes each; a run that was stopped goes on where it was. The figures are means of the last quarter of a
 run, of batches that were not met before.
@@ -16,19 +16,27 @@ import torch
 import typer
 
 from recipes.nano import assemble, lessons, shape
+from thinktalk.checkpoint import load
 from thinktalk.models.qwen3_omni.chat import Processor
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.models.qwen3_omni.tokenizer import Tokenizer
 from thinktalk.synthesis.corpus import Corpus
+from thinktalk.train.data.making import make
+from thinktalk.train.data.manifest import read, write
+from thinktalk.train.finetune import Settings
 from thinktalk.train.loop import Plan, run
 from thinktalk.train.stage import Stage
 from thinktalk.train.stages.codec import CodecStage
+from thinktalk.train.stages.spelling import SpellingModule
+from thinktalk.train.stages.talker_general import clean, talker_general
 from thinktalk.train.stages.thinker import ThinkerStage
+from thinktalk.train.tasks import TalkerTask
 
-Variants = Iterator[tuple[str, Stage[Any]]]
+Variants = Iterator[tuple[str, Stage[Any], Plan]]
 
 CODEC = Plan(steps=800, learning_rate=2e-3)
 THINKER = Plan(steps=600, learning_rate=1.2e-3, optimiser="muon", muon_rate=3.0)
+TALKER = Plan(steps=160, learning_rate=3e-4, warmup=16, weight_decay=0.0)
 
 
 def codebooks(out: Path) -> Variants:
@@ -36,7 +44,7 @@ def codebooks(out: Path) -> Variants:
     for count in (4, 8, 16):
         torch.manual_seed(0)
         config = replace(shape.CODEC, quantizers=count)
-        yield f"{count} codebooks", CodecStage(config, Corpus(out / "corpus/speak"), quantise_from=250)
+        yield f"{count} codebooks", CodecStage(config, Corpus(out / "corpus/speak"), quantise_from=250), CODEC
 
 
 def experts(out: Path) -> Variants:
@@ -50,7 +58,7 @@ def experts(out: Path) -> Variants:
             num_experts_per_tok=chosen,
             moe_intermediate_size=inner,
         )
-        yield what, _thinker(out, shape.drawn(config), tokenizer, "written")
+        yield what, _thinker(out, shape.drawn(config), tokenizer, "written"), THINKER
 
 
 def seeing(out: Path) -> Variants:
@@ -60,7 +68,30 @@ def seeing(out: Path) -> Variants:
         model = shape.model(tokenizer)
         if what == "taught before":
             assemble.take(model.thinker.visual, out / "seeing", "visual.")
-        yield what, _thinker(out, model, tokenizer, "picture")
+        yield what, _thinker(out, model, tokenizer, "picture"), THINKER
+
+
+def listening(out: Path) -> Variants:
+    """The same of the audio encoder, which learns to spell before the language model listens."""
+    tokenizer = Tokenizer.load(out / "tokenizer")
+    for what in ("taught before", "from nothing"):
+        model = shape.model(tokenizer)
+        if what == "taught before":
+            assemble.take(SpellingModule(model.thinker, model.config), out / "spelling")
+        yield what, _thinker(out, model, tokenizer, "recording"), THINKER
+
+
+def conversing(out: Path) -> Variants:
+    """Talker 2, which answers what was heard, after `speaking`, which never hears; without it nothing more is learnt."""
+    nano, questions = out / "checkpoint", out / "ablations/questions"
+    if not (asked := questions.with_suffix(".jsonl")).exists():
+        write(asked, make("question", "train", 4000, 1, questions))
+    for what, plan in (("with Talker 2", TALKER), ("without", replace(TALKER, learning_rate=0.0))):
+        model = load(nano, "cpu", torch.float32)
+        settings = Settings(nano, (asked,), out / "ablations/conversing", plan.steps, plan.learning_rate, 2048)
+        task = TalkerTask(settings, nano, shape.VOICE, talker_general, clean)
+        task.prepare(model)
+        yield what, task.stage(model, Processor.load(nano), read(asked)), plan
 
 
 def _thinker(out: Path, model: Qwen3Omni, tokenizer: Tokenizer, lesson: str) -> ThinkerStage:
@@ -71,7 +102,7 @@ def _thinker(out: Path, model: Qwen3Omni, tokenizer: Tokenizer, lesson: str) -> 
     return ThinkerStage("ablation", model, batches)
 
 
-ABLATIONS = {"codebooks": (codebooks, CODEC), "experts": (experts, THINKER), "seeing": (seeing, THINKER)}
+ABLATIONS = {one.__name__: one for one in (codebooks, experts, seeing, listening, conversing)}
 
 
 def main(
@@ -82,8 +113,7 @@ def main(
     torch.set_num_threads(1)
     if which not in ABLATIONS:
         raise typer.BadParameter(f"there is no {which!r}")
-    ablation, plan = ABLATIONS[which]
-    for what, stage in ablation(out):
+    for what, stage, plan in ABLATIONS[which](out):
         folder = out / "ablations" / which / what.replace(" ", "-")
         weights = sum(p.numel() for p in stage.module.parameters() if p.requires_grad)
         run(stage, plan, folder)

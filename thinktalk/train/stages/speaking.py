@@ -86,8 +86,7 @@ class SpeakingStage(Stage[SpeakingModule]):
         speaker: int,
         batch: int = 32,
     ):
-        self.model, self.config = model, model.config
-        self.talker = model.talker
+        self.model = model
         self.module = SpeakingModule(model.talker, model.config.thinker_config.text_config.vocab_size)
         # Nothing heard is passed on yet: at zero, this projection says only that something was.
         nn.init.zeros_(self.talker.hidden_projection.linear_fc2.weight)
@@ -107,6 +106,10 @@ class SpeakingStage(Stage[SpeakingModule]):
         self.turns, self.heard = turns, heard
         self.header, self.speaker = torch.tensor(header), speaker
         self.batch = batch
+
+    @property
+    def talker(self) -> Talker:
+        return self.module.talker
 
     def loss(self, step: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         pool = rng.integers(len(self.texts), size=POOL * self.batch)
@@ -177,7 +180,7 @@ class SpeakingStage(Stage[SpeakingModule]):
         self, words: Tensor, texts: Sequence[list[int]], codes: Sequence[Tensor], rng: np.random.Generator
     ) -> list[Tensor]:
         """Inputs [1 + frames, width] of each reply: what is written, and what was said as the Talker remembers it."""
-        omni = self.config
+        omni = self.model.config
         begin = self.talker.model.codec_embedding.weight[[self.talker.config.codec_bos_id]]
         lengths = [frames.shape[1] for frames in codes]
         remembered, hidden = [], []

@@ -88,7 +88,9 @@ def conversing(out: Path) -> Variants:
         write(asked, make("question", "train", 4000, 1, questions))
     for what, plan in (("with Talker 2", TALKER), ("without", replace(TALKER, learning_rate=0.0))):
         model = load(nano, "cpu", torch.float32)
-        settings = Settings(nano, (asked,), out / "ablations/conversing", plan.steps, plan.learning_rate, 2048)
+        settings = Settings(
+            nano, (asked,), out / "ablations/conversing", plan.steps, plan.learning_rate, 2048
+        )
         task = TalkerTask(settings, nano, shape.VOICE, talker_general, clean)
         task.prepare(model)
         yield what, task.stage(model, Processor.load(nano), read(asked)), plan

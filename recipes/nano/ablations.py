@@ -7,7 +7,7 @@ run, of batches that were not met before.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -63,22 +63,18 @@ def experts(out: Path) -> Variants:
 
 def seeing(out: Path) -> Variants:
     """The vision encoder taught by itself before the language model looks, or both from nothing at once."""
-    tokenizer = Tokenizer.load(out / "tokenizer")
-    for what in ("taught before", "from nothing"):
-        model = shape.model(tokenizer)
-        if what == "taught before":
-            assemble.take(model.thinker.visual, out / "seeing", "visual.")
-        yield what, _thinker(out, model, tokenizer, "picture"), THINKER
+    return _taught_before(
+        out, "picture", lambda model: assemble.take(model.thinker.visual, out / "seeing", "visual.")
+    )
 
 
 def listening(out: Path) -> Variants:
     """The same of the audio encoder, which learns to spell before the language model listens."""
-    tokenizer = Tokenizer.load(out / "tokenizer")
-    for what in ("taught before", "from nothing"):
-        model = shape.model(tokenizer)
-        if what == "taught before":
-            assemble.take(SpellingModule(model.thinker, model.config), out / "spelling")
-        yield what, _thinker(out, model, tokenizer, "recording"), THINKER
+    return _taught_before(
+        out,
+        "recording",
+        lambda model: assemble.take(SpellingModule(model.thinker, model.config), out / "spelling"),
+    )
 
 
 def conversing(out: Path) -> Variants:
@@ -94,6 +90,16 @@ def conversing(out: Path) -> Variants:
         task = TalkerTask(settings, nano, shape.VOICE, talker_general, clean)
         task.prepare(model)
         yield what, task.stage(model, Processor.load(nano), read(asked)), plan
+
+
+def _taught_before(out: Path, lesson: str, teach: Callable[[Qwen3Omni], None]) -> Variants:
+    """A model whose encoder `teach` gives what it has learnt, and one without."""
+    tokenizer = Tokenizer.load(out / "tokenizer")
+    for what in ("taught before", "from nothing"):
+        model = shape.model(tokenizer)
+        if what == "taught before":
+            teach(model)
+        yield what, _thinker(out, model, tokenizer, lesson), THINKER
 
 
 def _thinker(out: Path, model: Qwen3Omni, tokenizer: Tokenizer, lesson: str) -> ThinkerStage:

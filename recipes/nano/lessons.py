@@ -36,8 +36,14 @@ WEIGHTS = {
 }
 # To read, to tell apart, to follow.
 CLOSELY = (
-    *(pictures.word, pictures.count, films.motion, pictures.beside),
-    *(pictures.word, films.order, films.motion, pictures.digit),
+    pictures.word,
+    pictures.count,
+    films.motion,
+    pictures.beside,
+    pictures.word,
+    films.order,
+    films.motion,
+    pictures.digit,
 )
 
 

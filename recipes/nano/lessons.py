@@ -8,12 +8,12 @@ import numpy as np
 
 from recipes.nano.script import TRANSCRIBED
 from thinktalk.contracts import Audio, Message, Text
+from thinktalk.engine.transcribing import Task
 from thinktalk.models.qwen3_omni.chat import Processor
 from thinktalk.synthesis import films, pictures, world
 from thinktalk.synthesis.corpus import Clip, Corpus
 from thinktalk.synthesis.made import Made
 from thinktalk.synthesis.shows import asked, shows
-from thinktalk.synthesis.world import TRANSCRIBE
 from thinktalk.train.data.conversation import encode
 from thinktalk.train.data.example import Example
 from thinktalk.train.data.mixture import Mixture
@@ -33,6 +33,13 @@ WEIGHTS = {
     "film": 0.09,
     "sound": 0.04,
     "moment": 0.06,
+}
+# How clients ask for what is said: its language is named or not, and English in English is what it was. With shares.
+INSTRUCTIONS = {
+    Task("English").instruction: 0.5,
+    Task().instruction: 0.3,
+    Task("English", translate=True).instruction: 0.1,
+    Task(translate=True).instruction: 0.1,
 }
 # To read, to tell apart, to follow.
 CLOSELY = (
@@ -116,7 +123,8 @@ def recording(clip: Clip, seed: int, transcribed: float = TRANSCRIBED) -> Exampl
     heard = Audio(disturb(clip.wave, rng))
     if clip.answer and rng.random() >= transcribed:
         return _example(f"recording {seed}", Message("user", [heard]), clip.answer)
-    return _example(f"recording {seed}", Message("user", [heard, Text(TRANSCRIBE)]), clip.text)
+    instruction = rng.choice(list(INSTRUCTIONS), p=list(INSTRUCTIONS.values()))
+    return _example(f"recording {seed}", Message("user", [heard, Text(str(instruction))]), clip.text)
 
 
 def _questions() -> list[world.Exchange]:

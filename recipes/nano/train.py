@@ -113,7 +113,7 @@ def general(out: Path, share: Share) -> None:
     folders = [out / "corpus/hear", out / "corpus/kokoro"]
     sources = lessons.sources(Corpus(*(folder for folder in folders if folder.exists())))
     batches = lessons.batches(sources, processor, budget=3072, workers=share.workers)
-    plan = Plan(steps=6900, learning_rate=1.2e-3, optimiser="muon", muon_rate=3.0, cooldown=0.35)
+    plan = Plan(steps=6000, learning_rate=1.2e-3, optimiser="muon", muon_rate=3.0, cooldown=0.35)
     _train(ThinkerStage("general", model, batches), plan, out / "general", share)
 
 

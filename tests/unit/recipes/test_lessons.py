@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recipes.nano import lessons
-from thinktalk.contracts import Message
+from thinktalk.contracts import Message, Text
 from thinktalk.synthesis.corpus import Clip
 
 
@@ -57,3 +57,10 @@ def test_what_is_asked_is_answered_and_what_is_read_is_written_down(sources: dic
     asked = {said(sources["recording"][2 * i].messages) for i in range(40)}
     assert read == {"The cat is red."}
     assert asked == {"Two plus two is four.", "What is two plus two?"}
+
+
+def test_a_transcript_is_asked_for_in_every_wording_that_clients_have():
+    read = [lessons.recording(Clips()[1], seed).messages[0].content for seed in range(300)]
+    asked = [part.text for content in read for part in content if isinstance(part, Text)]
+    shares = {instruction: asked.count(instruction) / len(read) for instruction in set(asked)}
+    assert shares == pytest.approx(lessons.INSTRUCTIONS, abs=0.06)

@@ -2,6 +2,7 @@ from itertools import pairwise
 
 from thinktalk.bench.prompts import heard, watched
 from thinktalk.bench.stages import CODE2WAV, MTP, TALKER, THINKER, StageClock
+from thinktalk.nn.steady import ROWS
 
 
 def test_every_stage_is_seen_at_work(bench):
@@ -16,7 +17,7 @@ def test_every_stage_is_seen_at_work(bench):
         calls = clock.of(stage)
         assert all(a.ended <= b.began for a, b in pairwise(calls))
         assert clock.seconds(stage) > 0
-    step, prompt = clock.seconds(THINKER, 4), clock.of(THINKER)[0].seconds
+    step, prompt = clock.seconds(THINKER, ROWS), clock.of(THINKER)[0].seconds
     assert step is not None and step <= prompt * 5
     assert clock.seconds("vision encoder") is None
 

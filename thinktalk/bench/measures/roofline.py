@@ -9,9 +9,9 @@ from thinktalk.bench.roofline import Roofline, Work
 from thinktalk.bench.stages import CODE2WAV, MTP, TALKER, THINKER, StageClock
 from thinktalk.bench.subject import Bench
 from thinktalk.bench.table import Table
+from thinktalk.nn.steady import ROWS
 from thinktalk.rates import HEARING_RATE
 
-FEW = 4  # positions: a step of one conversation, and not a prompt
 COLUMNS = ("stage", "ms", "MB read", "MFLOP", "FLOP/byte", "least ms", "share")
 
 
@@ -40,8 +40,8 @@ def _steps(bench: Bench) -> list[tuple[str, float | None, Work]]:
     spoken = courses[0].prompt + len(courses[0].frames) // 2
     return [
         ("audio encoder", clock.seconds("audio encoder"), work.hearing(len(question()) / HEARING_RATE)),
-        ("Thinker, a token", clock.seconds(THINKER, FEW), work.thinker(1, length)),
-        ("Talker, a frame", clock.seconds(TALKER, FEW), work.talker(1, spoken)),
+        ("Thinker, a token", clock.seconds(THINKER, ROWS), work.thinker(1, length)),
+        ("Talker, a frame", clock.seconds(TALKER, ROWS), work.talker(1, spoken)),
         ("MTP, a frame", clock.seconds(MTP), work.mtp(1)),
         ("Code2Wav, a frame", clock.seconds(CODE2WAV), work.code2wav(1)),
     ]

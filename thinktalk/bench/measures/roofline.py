@@ -38,7 +38,7 @@ def _steps(bench: Bench) -> list[tuple[str, float | None, Work]]:
         courses = [course for _ in range(bench.plan.rounds) for course in replies(bench, 1)]
     length = courses[0].prompt + courses[0].tokens // 2
     spoken = courses[0].prompt + len(courses[0].frames) // 2
-    return [
+    return [  # a step of one conversation is filled up to `ROWS`; a prompt has more
         ("audio encoder", clock.seconds("audio encoder"), work.hearing(len(question()) / HEARING_RATE)),
         ("Thinker, a token", clock.seconds(THINKER, ROWS), work.thinker(1, length)),
         ("Talker, a frame", clock.seconds(TALKER, ROWS), work.talker(1, spoken)),

@@ -31,7 +31,6 @@ from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.models.qwen3_omni.tokenizer import Tokenizer
 from thinktalk.synthesis import corpus, pictures, world
 from thinktalk.synthesis.corpus import Corpus
-from thinktalk.synthesis.shows import shows
 from thinktalk.train.alignment import said_of
 from thinktalk.train.codes import codes_of
 from thinktalk.train.discriminators import Discriminators
@@ -97,9 +96,8 @@ def seeing(out: Path, share: Share) -> None:
     """The vision encoder alone: to name what is where in a picture."""
     model = _model(out, share)
     vision = model.config.thinker_config.vision_config
-    drawn = shows("picture", "train", lessons.MANY)
-    stage = SeeingStage(model.thinker.visual, vision, shape.LIMITS, drawn, pictures.NAMES, batch=48)
-    plan = Plan(steps=3500, learning_rate=2e-3, optimiser="muon", muon_rate=3.0, cooldown=0.5)
+    stage = SeeingStage(model.thinker.visual, vision, shape.LIMITS, lessons.named(), pictures.NAMES, batch=48)
+    plan = Plan(steps=6000, learning_rate=2e-3, optimiser="muon", muon_rate=3.0, cooldown=0.5)
     _train(stage, plan, out / "seeing", share)
 
 

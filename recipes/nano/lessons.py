@@ -25,15 +25,16 @@ MANY = 10_000_000  # pictures and sounds are made as they are asked for: as good
 ROUNDS = 40  # how often a recording comes before it comes the same way again
 TURNS = 4  # of a conversation, at most
 WEIGHTS = {
-    "recording": 0.2,
-    "asked": 0.1,
-    "written": 0.12,
-    "conversation": 0.1,
+    "recording": 0.14,
+    "natural": 0.12,
+    "asked": 0.08,
+    "written": 0.11,
+    "conversation": 0.08,
     "picture": 0.15,
-    "close": 0.14,
-    "film": 0.09,
-    "sound": 0.04,
-    "moment": 0.06,
+    "close": 0.16,
+    "film": 0.08,
+    "sound": 0.03,
+    "moment": 0.05,
 }
 # How clients ask for what is said: its language is named or not, and English in English is what it was. With shares.
 INSTRUCTIONS = {
@@ -49,19 +50,22 @@ CLOSELY = (
     films.motion,
     pictures.beside,
     pictures.word,
+    pictures.half,
     films.order,
     films.motion,
     pictures.digit,
+    pictures.half,
 )
 
 
-def sources(clips: Corpus) -> dict[str, Sequence[Example]]:
-    """All kinds of lessons, by the names that `WEIGHTS` has for them."""
+def sources(clips: Corpus, natural: Corpus) -> dict[str, Sequence[Example]]:
+    """All kinds of lessons, by the names that `WEIGHTS` has for them; `natural` voices are no engine's rules."""
     askers = [i for i in range(len(clips)) if clips.kind(i) in ("sum", "day", "fact")]
     answered = [i for i in range(len(clips)) if clips.kind(i) != "read"]
     questions = _questions()
     return {
-        "recording": Made(ROUNDS * len(clips), lambda i: recording(clips[i % len(clips)], i)),
+        "recording": recordings(clips),
+        "natural": recordings(natural),
         "asked": Made(ROUNDS * len(askers), lambda i: recording(clips[askers[i % len(askers)]], i, 0.0)),
         "written": [_example(f"written {i}", e.question, e.answer) for i, e in enumerate(questions)],
         "close": Made(MANY, close),
@@ -120,6 +124,11 @@ def conversation(
             messages += [Message("user", exchange.question), Message("assistant", exchange.answer)]
     learnt = tuple(message.role == "assistant" for message in messages)
     return Example(f"conversation {i}", tuple(messages), learnt)
+
+
+def recordings(clips: Corpus) -> Sequence[Example]:
+    """All clips, round after round."""
+    return Made(ROUNDS * len(clips), lambda i: recording(clips[i % len(clips)], i))
 
 
 def recording(clip: Clip, seed: int, transcribed: float = TRANSCRIBED) -> Example:

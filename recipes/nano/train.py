@@ -108,8 +108,10 @@ def general(out: Path, share: Share) -> None:
     assemble.take(model.thinker.visual, out / "seeing", "visual.")
     model.thinker.model.embed_tokens.requires_grad_(False)  # the Talker learns with it, at the same time
     processor = Processor(_tokenizer(out), model.config, shape.LIMITS)
-    folders = [out / "corpus/hear", out / "corpus/kokoro"]
-    sources = lessons.sources(Corpus(*(folder for folder in folders if folder.exists())))
+    natural = [out / "corpus/disguised", out / "corpus/kokoro"]
+    sources = lessons.sources(
+        Corpus(out / "corpus/hear"), Corpus(*(folder for folder in natural if folder.exists()))
+    )
     batches = lessons.batches(sources, processor, budget=3072, workers=share.workers)
     plan = Plan(steps=6000, learning_rate=1.2e-3, optimiser="muon", muon_rate=3.0, cooldown=0.35)
     _train(ThinkerStage("general", model, batches), plan, out / "general", share)
@@ -199,7 +201,13 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     Clock(out).start()
     corpus.synthesise(
-        out / "corpus", speak_hours=14.8, hear_hours=18, kokoro_hours=kokoro_hours, workers=mine.cores, seed=0
+        out / "corpus",
+        speak_hours=14.8,
+        hear_hours=18,
+        disguised_hours=6,
+        kokoro_hours=kokoro_hours,
+        workers=mine.cores,
+        seed=0,
     )
     if not (out / "tokenizer").exists():
         (out / "tokenizer").mkdir(parents=True)

@@ -3,6 +3,7 @@
 import math
 import random
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -94,12 +95,42 @@ def count(rng: random.Random, split: Split) -> Shown | None:
 
 def beside(rng: random.Random, split: Split) -> Shown | None:
     """Two shapes: which is where."""
+    two = _two(rng, split)
+    if two is None:
+        return None
+    colour, shape = two.asked
+    answer = f"{a(colour).capitalize()} {shape} is {two.where}."
+    return _of_two(two, "beside", f"What is {two.where}?", answer, rng)
+
+
+def half(rng: random.Random, split: Split) -> Shown | None:
+    """Two shapes: the colour alone, or the shape alone, of the one at a place. Of either nothing tells the other."""
+    two = _two(rng, split)
+    if two is None:
+        return None
+    colour, shape = two.asked
+    question, answer = rng.choice(
+        (
+            (f"What colour is {two.where}?", f"It is {colour}."),
+            (f"Which shape is {two.where}?", f"It is {a(shape)}."),
+        )
+    )
+    return _of_two(two, "half", question, answer, rng)
+
+
+class _Two(NamedTuple):
+    things: list[tuple]
+    asked: tuple[str, str]  # colour and shape of the one that the question is about
+    where: str
+
+
+def _two(rng: random.Random, split: Split) -> _Two | None:
+    """Two shapes side by side, or one above the other, and which of them is asked for."""
     (one_colour, other_colour), (one_shape, other_shape) = rng.sample(list(COLOURS), 2), rng.sample(SHAPES, 2)
     if split_of_things((one_colour, one_shape), (other_colour, other_shape)) != split:
         return None
     sides = rng.choice((("left", "right"), ("top", "bottom")))
     asked = rng.randrange(2)
-    colour, shape = ((one_colour, one_shape), (other_colour, other_shape))[asked]
     along = [rng.uniform(0.22, 0.3), rng.uniform(0.7, 0.78)]
     across = [rng.uniform(0.3, 0.7) for _ in range(2)]
     places = list(zip(along, across, strict=True) if sides[0] == "left" else zip(across, along, strict=True))
@@ -108,9 +139,13 @@ def beside(rng: random.Random, split: Split) -> Shown | None:
         (other_shape, other_colour, *places[1], rng.uniform(0.15, 0.2)),
     ]
     where = f"at the {sides[asked]}" if sides[0] == "top" else f"on the {sides[asked]}"
-    question, answer = f"What is {where}?", f"{a(colour).capitalize()} {shape} is {where}."
+    return _Two(things, ((one_colour, one_shape), (other_colour, other_shape))[asked], where)
+
+
+def _of_two(two: _Two, kind: str, question: str, answer: str, rng: random.Random) -> Shown:
+    (one_shape, one_colour, *_), (other_shape, other_colour, *_) = two.things
     truth = (one_colour, other_colour, one_shape, other_shape)
-    return Shown("beside", question, answer, truth, _boxes(things), shapes(things, rng))
+    return Shown(kind, question, answer, truth, _boxes(two.things), shapes(two.things, rng))
 
 
 def digit(rng: random.Random, split: Split) -> Shown | None:

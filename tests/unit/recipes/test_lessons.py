@@ -28,7 +28,7 @@ class Clips:
 
 @pytest.fixture(scope="module")
 def sources() -> dict:
-    return lessons.sources(Clips())  # type: ignore[arg-type]
+    return lessons.sources(Clips(), Clips())  # type: ignore[arg-type]
 
 
 def test_every_kind_has_its_weight(sources: dict):
@@ -44,7 +44,7 @@ def test_an_example_is_a_question_and_an_answer_the_same_each_time(kind: str, so
     assert example.learnt == (False, True) * turns
     assert (turns > 1) == (kind == "conversation")
     assert repr(example) == repr(again)
-    assert example.messages[1].content.endswith(".") or kind in ("recording", "asked")
+    assert example.messages[1].content.endswith(".") or kind in ("recording", "natural", "asked")
 
 
 def test_what_is_asked_is_answered_and_what_is_read_is_written_down(sources: dict):

@@ -6,11 +6,17 @@ import numpy as np
 import pytest
 
 from thinktalk.synthesis.films import FRAMES, moment
-from thinktalk.synthesis.pictures import COLOURS, NUMBERS, SHAPES, WORDS, picture
+from thinktalk.synthesis.pictures import COLOURS, NUMBERS, SHAPES, WORDS, half, picture
 from thinktalk.synthesis.shown import FPS, Shown
 from thinktalk.synthesis.shows import MAKERS, asked, shows
 from thinktalk.synthesis.sounds import EVENTS, RATE
 
+SIDES = {  # of what is at a place, this is the least
+    "left?": lambda place: place.box[0],
+    "right?": lambda place: -place.box[0],
+    "top?": lambda place: place.box[1],
+    "bottom?": lambda place: -place.box[1],
+}
 NAMES = {*COLOURS, *SHAPES, *NUMBERS, *WORDS, *EVENTS, "left", "right", "up", "down"}
 
 
@@ -48,6 +54,24 @@ def test_every_true_word_has_a_name_and_every_show_an_answer(kind: str):
         for pixels in (show.picture, *(show.film if show.film is not None else ())):
             assert pixels is None or (pixels.dtype == np.uint8 and pixels.shape == (64, 64, 3))
         assert show.sound is None or (show.sound.dtype == np.float32 and 0.05 < abs(show.sound).max() <= 1)
+
+
+def test_half_of_what_is_at_a_place_is_asked_for_and_is_there():
+    rng, asked_for = random.Random(0), set()
+    for _ in range(80):
+        shown = half(rng, "train")
+        if shown is None:
+            continue
+        words = shown.answer.rstrip(".").split()
+        at = SIDES[shown.question.split()[-1]]
+        thing = min(shown.places, key=at)
+        colour, shape = thing.words
+        assert words[-1] == (colour if "colour" in shown.question else shape)
+        assert {shown.truth[:2], shown.truth[2:]} == set(
+            zip(*(place.words for place in shown.places), strict=True)
+        )
+        asked_for.add((shown.question.split()[1], shown.question.split()[-1]))
+    assert len(asked_for) == 2 * len(SIDES)
 
 
 def test_the_colour_that_is_named_is_there():

@@ -186,7 +186,8 @@ def main(
     stage: Annotated[str, typer.Option(help="Run this stage alone.")] = "",
     cores: Annotated[int, typer.Option(help="How many it has.")] = 1,
     kokoro_hours: Annotated[
-        float, typer.Option(help="Hours of natural voices to hear as well, each 30 to 60 minutes of one core.")
+        float,
+        typer.Option(help="Hours of natural voices to hear as well, each 30 to 60 minutes of one core."),
     ] = 0.0,
 ) -> None:
     """Synthesise the corpus, run all stages, write the checkpoint to OUT/checkpoint, and measure it."""

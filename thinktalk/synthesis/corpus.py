@@ -138,9 +138,8 @@ def script(corpus: str, shard: int, seed: int, clips: int | None = None) -> Iter
             yield NANO, 1.0, _read(next(seen if rng.random() < _SHOWN_SHARE else said))
     elif corpus in ("hear", "disguised", "kokoro"):
         asked, plain = exchanges("train", text_seed), plain_sentences("train", text_seed)
-        others = (
-            disguises() if corpus == "disguised" else voices("espeak-ng" if corpus == "hear" else "kokoro")
-        )
+        speakers_of = {"hear": voices("espeak-ng"), "disguised": disguises(), "kokoro": voices("kokoro")}
+        others = speakers_of[corpus]
         nanos_share = _NANO_SHARE if corpus == "hear" else 0.0
         for _ in range(clips):
             said = _read(next(plain)) if rng.random() < _READ_SHARE else next(asked)

@@ -25,13 +25,13 @@ MANY = 10_000_000  # pictures and sounds are made as they are asked for: as good
 ROUNDS = 40  # how often a recording comes before it comes the same way again
 TURNS = 4  # of a conversation, at most
 WEIGHTS = {
-    "recording": 0.14,
-    "natural": 0.12,
+    "recording": 0.20,
+    "natural": 0.14,
     "asked": 0.08,
-    "written": 0.11,
-    "conversation": 0.08,
-    "picture": 0.15,
-    "close": 0.16,
+    "written": 0.09,
+    "conversation": 0.07,
+    "picture": 0.12,
+    "close": 0.14,
     "film": 0.08,
     "sound": 0.03,
     "moment": 0.05,

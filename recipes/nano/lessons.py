@@ -1,7 +1,7 @@
 """What nano's Thinker learns from, as examples without end: recordings, written questions, and what is shown."""
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 
 import numpy as np
@@ -13,7 +13,7 @@ from thinktalk.models.qwen3_omni.chat import Processor
 from thinktalk.synthesis import films, pictures, world
 from thinktalk.synthesis.corpus import Clip, Corpus
 from thinktalk.synthesis.made import Made
-from thinktalk.synthesis.shown import Shown, Split
+from thinktalk.synthesis.shown import Shown, drawn
 from thinktalk.synthesis.shows import asked, shows
 from thinktalk.train.data.conversation import encode
 from thinktalk.train.data.example import Example
@@ -99,12 +99,14 @@ def shown(kind: str) -> Sequence[Example]:
 def named() -> Sequence[Shown]:
     """What the vision encoder learns to name: any picture, and every third a word, which takes it longest."""
     any_kind = shows("picture", "train", MANY)
-    return Made(MANY, lambda i: any_kind[i] if i % 3 else _made(pictures.word, f"named {i}"))
+    return Made(
+        MANY, lambda i: any_kind[i] if i % 3 else drawn(pictures.word, random.Random(f"named {i}"), "train")
+    )
 
 
 def close(i: int) -> Example:
     """What must be looked at closely."""
-    made = _made(CLOSELY[i % len(CLOSELY)], f"close {i}")
+    made = drawn(CLOSELY[i % len(CLOSELY)], random.Random(f"close {i}"), "train")
     return _example(f"close {i}", asked(made), made.answer)
 
 
@@ -139,14 +141,6 @@ def recording(clip: Clip, seed: int, transcribed: float = TRANSCRIBED) -> Exampl
         return _example(f"recording {seed}", Message("user", [heard]), clip.answer)
     instruction = rng.choice(list(INSTRUCTIONS), p=list(INSTRUCTIONS.values()))
     return _example(f"recording {seed}", Message("user", [heard, Text(str(instruction))]), clip.text)
-
-
-def _made(make: Callable[[random.Random, Split], Shown | None], seed: str) -> Shown:
-    """The first that is on the side of training."""
-    rng = random.Random(seed)
-    while (made := make(rng, "train")) is None:
-        pass
-    return made
 
 
 def _questions() -> list[world.Exchange]:

@@ -5,7 +5,7 @@ import random
 import numpy as np
 
 from thinktalk.synthesis.pictures import COLOURS, SHAPES, backdrop, shapes, split_of_things
-from thinktalk.synthesis.shown import FPS, Shown, Split, a
+from thinktalk.synthesis.shown import FPS, Shown, Split, a, drawn
 from thinktalk.synthesis.sounds import RATE, beep, hum
 
 FRAMES = 8
@@ -16,10 +16,7 @@ WAYS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 def film(split: Split, rng: random.Random) -> Shown:
     """One film and one question about it, of one side of the split."""
     kind = rng.choice(("order", "order", "motion"))
-    while True:
-        made = (order if kind == "order" else motion)(rng, split)
-        if made is not None:
-            return made
+    return drawn(order if kind == "order" else motion, rng, split)
 
 
 def order(rng: random.Random, split: Split) -> Shown | None:

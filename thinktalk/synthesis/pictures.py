@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from thinktalk.synthesis.shown import Place, Shown, Split, a, split_of
+from thinktalk.synthesis.shown import Place, Shown, Split, a, drawn, split_of
 
 SIZE = 64  # pixels to a side
 SCALE = 2  # drawn this much larger and then reduced, for smooth edges
@@ -51,10 +51,7 @@ def split_of_things(*things: tuple[str, str]) -> Split:
 def picture(split: Split, rng: random.Random) -> Shown:
     """One picture and one question about it, drawn with `rng`, of one side of the split."""
     kind = rng.choice(("one", "count", "beside", "digit", "word"))
-    while True:
-        made = KINDS[kind](rng, split)
-        if made is not None:
-            return made
+    return drawn(KINDS[kind], rng, split)
 
 
 def one(rng: random.Random, split: Split) -> Shown | None:

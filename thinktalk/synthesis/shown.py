@@ -1,6 +1,8 @@
 """Something shown or played, with a question about it and the one answer that is right."""
 
 import hashlib
+import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -39,6 +41,13 @@ def split_of(*facts: object) -> Split:
     """The side of the split that a combination of facts is on, whatever the seed: a tenth is held out."""
     digest = hashlib.sha256(" ".join(map(str, facts)).encode()).digest()
     return "test" if int.from_bytes(digest[:8], "big") % 100 < HELD_OUT_PERCENT else "train"
+
+
+def drawn(make: Callable[[random.Random, Split], Shown | None], rng: random.Random, split: Split) -> Shown:
+    """What `make` draws, as often as it takes until it is on that side of the split."""
+    while (made := make(rng, split)) is None:
+        pass
+    return made
 
 
 def a(noun: str) -> str:

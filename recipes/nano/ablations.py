@@ -7,6 +7,7 @@ run, of batches that were not met before.
 """
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ import typer
 
 from recipes.nano import assemble, lessons, shape
 from thinktalk.checkpoint import load
+from thinktalk.contracts import UserError
 from thinktalk.models.qwen3_omni.chat import Processor
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.models.qwen3_omni.tokenizer import Tokenizer
@@ -137,4 +139,7 @@ def _figures(folder: Path, plan: Plan) -> str:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    try:
+        typer.run(main)
+    except UserError as error:
+        sys.exit(f"error: {error}")

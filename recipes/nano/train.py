@@ -25,6 +25,7 @@ from recipes.nano import assemble, lessons, machine, shape, understood
 from recipes.nano.machine import Machine, Share
 from recipes.nano.script import Script
 from recipes.nano.understood import Clock, JudgedSpeaking, Understood
+from thinktalk.contracts import UserError
 from thinktalk.eval.judges import moonshine, whisper_base
 from thinktalk.models.qwen3_omni.chat import Processor
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
@@ -108,10 +109,10 @@ def general(out: Path, share: Share) -> None:
     assemble.take(model.thinker.visual, out / "seeing", "visual.")
     model.thinker.model.embed_tokens.requires_grad_(False)  # the Talker learns with it, at the same time
     processor = Processor(_tokenizer(out), model.config, shape.LIMITS)
-    natural = [out / "corpus/disguised", out / "corpus/kokoro"]
-    sources = lessons.sources(
-        Corpus(out / "corpus/hear"), Corpus(*(folder for folder in natural if folder.exists()))
-    )
+    natural = [out / "corpus/disguised"]
+    if (out / "corpus/kokoro").exists():
+        natural.append(out / "corpus/kokoro")
+    sources = lessons.sources(Corpus(out / "corpus/hear"), Corpus(*natural))
     batches = lessons.batches(sources, processor, budget=3072, workers=share.workers)
     plan = Plan(steps=6000, learning_rate=1.2e-3, optimiser="muon", muon_rate=3.0, cooldown=0.35)
     _train(ThinkerStage("general", model, batches), plan, out / "general", share)
@@ -253,4 +254,7 @@ def _side_by_side(out: Path, mine: Machine) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    try:
+        typer.run(main)
+    except UserError as error:
+        sys.exit(f"error: {error}")

@@ -41,7 +41,7 @@ def _paced(wave: Wave, factor: float) -> Wave:
 
 
 def _reshaped(wave: Wave, factor: float, rng: np.random.Generator) -> Wave:
-    """Frequencies moved by a factor without a change of pace, and bands raised and lowered."""
+    """Frequencies moved by a factor without a change of pace; bands louder, quieter or gone, and moments gone."""
     spectrum = torch.stft(
         torch.from_numpy(wave), WINDOW, WINDOW // 4, window=HANN, pad_mode="constant", return_complex=True
     )

@@ -5,8 +5,7 @@ Adapters first, on pairs of sound or picture and text; then the encoders behind 
 
 from dataclasses import replace
 
-import typer
-
+from recipes.command import command
 from recipes.options import Data, Model, Out
 from thinktalk.checkpoint import locate
 from thinktalk.train.finetune import Settings, finetune
@@ -23,4 +22,4 @@ def align(data: Data, out: Out, model: Model = "nano", steps: int = 2000) -> Non
 
 
 if __name__ == "__main__":
-    typer.run(align)
+    command(align)

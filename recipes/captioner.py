@@ -3,8 +3,7 @@
 A line is one <audio> without words, and its description. What is written is a Thinker alone, as the released Captioner.
 """
 
-import typer
-
+from recipes.command import command
 from recipes.options import Data, Model, Out
 from thinktalk.checkpoint import locate
 from thinktalk.train.finetune import Settings, finetune
@@ -19,4 +18,4 @@ def run(data: Data, out: Out, model: Model = "nano", steps: int = 1000) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(run)
+    command(run)

@@ -3,8 +3,7 @@
 Text belongs into the mixture beside sound and pictures, or the model forgets how to think.
 """
 
-import typer
-
+from recipes.command import command
 from recipes.options import Data, Model, Out
 from thinktalk.checkpoint import locate
 from thinktalk.train.finetune import Settings, finetune
@@ -19,4 +18,4 @@ def run(data: Data, out: Out, model: Model = "nano", steps: int = 5000) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(run)
+    command(run)

@@ -3,8 +3,7 @@
 Of the release 32,768 tokens in a row, of nano what its config allows. Layers are worked out twice to save memory.
 """
 
-import typer
-
+from recipes.command import command
 from recipes.options import Data, Model, Out
 from thinktalk.checkpoint import locate
 from thinktalk.models.qwen3_omni.config import OmniConfig
@@ -23,4 +22,4 @@ def run(data: Data, out: Out, model: Model = "nano", steps: int = 1000) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(run)
+    command(run)

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from recipes.command import command
 from recipes.options import Model, Out
 from thinktalk.checkpoint import locate
 from thinktalk.contracts import Audio, Message, UserError
@@ -70,4 +71,4 @@ def _speaker(who: str) -> Voice:
 
 
 if __name__ == "__main__":
-    typer.run(new_voice)
+    command(new_voice)

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from recipes.command import command
 from recipes.options import Model, Out
 from thinktalk.checkpoint import locate
 from thinktalk.train.finetune import Settings, finetune
@@ -44,4 +45,4 @@ def talker(
 
 
 if __name__ == "__main__":
-    typer.run(talker)
+    command(talker)

@@ -7,7 +7,6 @@ run, of batches that were not met before.
 """
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +15,9 @@ from typing import Annotated, Any
 import torch
 import typer
 
+from recipes.command import command
 from recipes.nano import assemble, lessons, shape
 from thinktalk.checkpoint import load
-from thinktalk.contracts import UserError
 from thinktalk.models.qwen3_omni.chat import Processor
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.models.qwen3_omni.tokenizer import Tokenizer
@@ -139,7 +138,4 @@ def _figures(folder: Path, plan: Plan) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    command(main)

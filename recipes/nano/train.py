@@ -21,11 +21,11 @@ from typing import Annotated, Any
 import torch
 import typer
 
+from recipes.command import command
 from recipes.nano import assemble, lessons, machine, shape, understood
 from recipes.nano.machine import Machine, Share
 from recipes.nano.script import Script
 from recipes.nano.understood import Clock, JudgedSpeaking, Understood
-from thinktalk.contracts import UserError
 from thinktalk.eval.judges import moonshine, whisper_base
 from thinktalk.models.qwen3_omni.chat import Processor
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
@@ -254,7 +254,4 @@ def _side_by_side(out: Path, mine: Machine) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    command(main)

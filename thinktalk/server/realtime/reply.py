@@ -79,9 +79,8 @@ class Reply:
                         self._follow(event, replied)
         except UserError as error:
             self._fail("invalid_request_error", "invalid_request", str(error))
-        except (
-            Exception
-        ):  # whatever it was: the log has it whole, the client is told, and the session goes on
+        except Exception:
+            # Whatever it was: the log has it whole, the client is told, and the session goes on.
             log.exception("a response failed")
             self._fail("server_error", "internal_error", "the server failed at this; its log says more")
 

@@ -30,7 +30,7 @@ from thinktalk.rates import HEARING_RATE, SPEAKING_RATE
 from thinktalk.synthesis.engines import Engine
 from thinktalk.synthesis.shows import MAKERS, shows
 from thinktalk.synthesis.voices import NANO, Voice, disguises, speak, voices
-from thinktalk.synthesis.world import Exchange, exchanges, normalise, plain_sentences, sentences
+from thinktalk.synthesis.world import Exchange, dictation, exchanges, normalise, plain_sentences, sentences
 
 RATE_HZ: dict[str, int] = {
     "speak": SPEAKING_RATE,
@@ -55,7 +55,7 @@ CLIPS_PER_SHARD = {
 }
 FIRST_SPEAK_HOURS = 3.0  # of speech before anything is heard: the codec's training waits for it
 
-_READ_SHARE = 0.25  # of what is heard, the share that asks nothing
+_READ_SHARE = 0.35  # of what is heard, the share that asks nothing
 _NANO_SHARE = 0.4
 _SHOWN_SHARE = 0.15  # of what nano learns to say, the share that is of things shown
 _SPEED = (0.85, 1.2)
@@ -137,12 +137,12 @@ def script(corpus: str, shard: int, seed: int, clips: int | None = None) -> Iter
         for _ in range(clips):
             yield NANO, 1.0, _read(next(seen if rng.random() < _SHOWN_SHARE else said))
     elif corpus in ("hear", "disguised", "kokoro"):
-        asked, plain = exchanges("train", text_seed), plain_sentences("train", text_seed)
+        asked, told = exchanges("train", text_seed), dictation(text_seed)
         speakers_of = {"hear": voices("espeak-ng"), "disguised": disguises(), "kokoro": voices("kokoro")}
         others = speakers_of[corpus]
         nanos_share = _NANO_SHARE if corpus == "hear" else 0.0
         for _ in range(clips):
-            said = _read(next(plain)) if rng.random() < _READ_SHARE else next(asked)
+            said = _read(next(told)) if rng.random() < _READ_SHARE else next(asked)
             voice = NANO if rng.random() < nanos_share else rng.choice(others)
             yield voice, rng.uniform(*_SPEED), said
     elif corpus == "test_speak":

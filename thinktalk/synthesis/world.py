@@ -256,6 +256,29 @@ def exchanges(split: Split, seed: int) -> Iterator[Exchange]:
             yield rng.choice(rng.choice(tables[kind]))
 
 
+def dictation(seed: int) -> Iterator[str]:
+    """What is read to be written down, without end, none of it held out: plain sentences, answers, words in no order.
+
+    In a sentence of this small world half of the words tell the rest. Where nothing does, each must be heard.
+    """
+    rng = random.Random(f"dictation {seed}")
+    plain, answers = plain_sentences("train", seed), exchanges("train", seed)
+    while True:
+        kind = rng.random()
+        if kind < 0.4:
+            yield next(plain)
+        elif kind < 0.7:
+            yield next(answers).answer
+        elif not is_held_out(said := _disordered(plain, rng)):
+            yield said
+
+
+def _disordered(texts: Iterator[str], rng: random.Random) -> str:
+    """Three to eight words, each from another text; none of its first, which may be capital only there."""
+    words = [rng.choice(next(texts).strip(".").split()[1:]).strip(",") for _ in range(rng.randint(3, 8))]
+    return f"{_capitalised(' '.join(words))}."
+
+
 def sentences(split: Split, seed: int) -> Iterator[str]:
     """What nano speaks, without end: answers of exchanges and plain sentences.
 

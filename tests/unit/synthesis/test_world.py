@@ -7,6 +7,7 @@ import pytest
 
 from thinktalk.synthesis.world import (
     Exchange,
+    dictation,
     exchanges,
     is_held_out,
     normalise,
@@ -57,6 +58,17 @@ def test_sums_are_right():
         a, sign, b, result = match.groups()
         assert VALUES[a] + (VALUES[b] if sign == "plus" else -VALUES[b]) == VALUES[result]
         assert f"{a} {sign} {b}" in e.question.lower()
+
+
+def test_what_is_dictated_is_no_held_out_sentence_but_sentences_answers_and_disorder():
+    dictated = list(islice(dictation(0), 3_000))
+    assert dictated == list(islice(dictation(0), 3_000)) != list(islice(dictation(1), 3_000))
+    assert not cores(TEST) & {normalise(text) for text in dictated}
+    assert {w for text in dictated for w in normalise(text).split()} <= set(vocabulary())
+    answers = {e.answer for e in islice(exchanges("train", 5), 60_000) if e.kind != "repeat"}
+    assert 0.1 < sum(text in answers for text in dictated) / len(dictated) < 0.25  # others repeat a sentence
+    doubled = sum(bool(re.search(r"\b(the the|in the in|is the is)\b", text.lower())) for text in dictated)
+    assert doubled > 30  # as no grammar would have it
 
 
 def test_days_follow_each_other():

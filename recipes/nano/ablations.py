@@ -106,7 +106,7 @@ def _taught_before(out: Path, lesson: str, teach: Callable[[Qwen3Omni], None]) -
 def _thinker(out: Path, model: Qwen3Omni, tokenizer: Tokenizer, lesson: str) -> ThinkerStage:
     """The whole Thinker, on one kind of lesson."""
     processor = Processor(tokenizer, model.config, shape.LIMITS)
-    sources = lessons.sources(Corpus(out / "corpus/hear"), Corpus(out / "corpus/disguised"))
+    sources = lessons.sources(Corpus(out / "corpus/hear"), Corpus(out / "corpus/kokoro"))
     batches = lessons.batches({lesson: sources[lesson]}, processor, budget=2048)
     return ThinkerStage("ablation", model, batches)
 

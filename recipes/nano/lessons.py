@@ -25,8 +25,8 @@ MANY = 10_000_000  # pictures and sounds are made as they are asked for: as good
 ROUNDS = 40  # how often a recording comes before it comes the same way again
 TURNS = 4  # of a conversation, at most
 WEIGHTS = {
-    "recording": 0.20,
-    "natural": 0.14,
+    "recording": 0.15,
+    "natural": 0.19,
     "asked": 0.08,
     "written": 0.09,
     "conversation": 0.07,

@@ -30,8 +30,10 @@ from thinktalk.eval.judges import moonshine, whisper_base
 from thinktalk.models.qwen3_omni.chat import Processor
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.models.qwen3_omni.tokenizer import Tokenizer
+from thinktalk.rates import HEARING_RATE
 from thinktalk.synthesis import corpus, pictures, world
 from thinktalk.synthesis.corpus import Corpus
+from thinktalk.synthesis.voices import speak, voices
 from thinktalk.train.alignment import said_of
 from thinktalk.train.codes import codes_of
 from thinktalk.train.discriminators import Discriminators
@@ -109,10 +111,7 @@ def general(out: Path, share: Share) -> None:
     assemble.take(model.thinker.visual, out / "seeing", "visual.")
     model.thinker.model.embed_tokens.requires_grad_(False)  # the Talker learns with it, at the same time
     processor = Processor(_tokenizer(out), model.config, shape.LIMITS)
-    natural = [out / "corpus/disguised"]
-    if (out / "corpus/kokoro").exists():
-        natural.append(out / "corpus/kokoro")
-    sources = lessons.sources(Corpus(out / "corpus/hear"), Corpus(*natural))
+    sources = lessons.sources(Corpus(out / "corpus/hear"), Corpus(out / "corpus/kokoro"))
     batches = lessons.batches(sources, processor, budget=3072, workers=share.workers)
     plan = Plan(steps=6000, learning_rate=1.2e-3, optimiser="muon", muon_rate=3.0, cooldown=0.35)
     _train(ThinkerStage("general", model, batches), plan, out / "general", share)
@@ -186,10 +185,6 @@ def main(
     out: Annotated[Path, typer.Option(help="Where all of it goes; 8 GB.")] = Path("build/nano"),
     stage: Annotated[str, typer.Option(help="Run this stage alone.")] = "",
     cores: Annotated[int, typer.Option(help="How many it has.")] = 1,
-    kokoro_hours: Annotated[
-        float,
-        typer.Option(help="Hours of natural voices to hear as well, each 30 to 60 minutes of one core."),
-    ] = 0.0,
 ) -> None:
     """Synthesise the corpus, run all stages, write the checkpoint to OUT/checkpoint, and measure it."""
     mine = machine.found()
@@ -200,14 +195,15 @@ def main(
         return
     for judge in (moonshine, whisper_base):
         judge()  # better missed now than in three hours
+    for engine in ("hibari", "espeak-ng", "kokoro"):
+        speak(voices(engine)[0], "Hello.", HEARING_RATE)
     out.mkdir(parents=True, exist_ok=True)
     Clock(out).start()
     corpus.synthesise(
         out / "corpus",
         speak_hours=14.8,
         hear_hours=18,
-        disguised_hours=6,
-        kokoro_hours=kokoro_hours,
+        kokoro_hours=0.7,
         workers=mine.cores,
         seed=0,
     )

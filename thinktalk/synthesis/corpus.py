@@ -1,6 +1,6 @@
 """Synthesise the speech nano learns from, and read it back.
 
-    python -m thinktalk.synthesis.corpus --out DIR [--speak-hours 12] [--hear-hours 18] [--disguised-hours 6]
+    python -m thinktalk.synthesis.corpus --out DIR [--speak-hours 12] [--hear-hours 18] [--kokoro-hours 0.7]
 
 `DIR/<corpus>/<i>.i16` holds the samples of some 400 clips end to end, `<i>.jsonl` one line about each.
 A shard depends on (seed, corpus, i) alone and its index appears last, so a stopped run goes on where it
@@ -29,13 +29,12 @@ from thinktalk.contracts import UserError
 from thinktalk.rates import HEARING_RATE, SPEAKING_RATE
 from thinktalk.synthesis.engines import Engine
 from thinktalk.synthesis.shows import MAKERS, shows
-from thinktalk.synthesis.voices import NANO, Voice, disguises, speak, voices
+from thinktalk.synthesis.voices import NANO, Voice, speak, voices
 from thinktalk.synthesis.world import Exchange, dictation, exchanges, normalise, plain_sentences, sentences
 
 RATE_HZ: dict[str, int] = {
     "speak": SPEAKING_RATE,
     "hear": HEARING_RATE,
-    "disguised": HEARING_RATE,
     "kokoro": HEARING_RATE,
     "test_speak": SPEAKING_RATE,
     "test_hear": HEARING_RATE,
@@ -50,7 +49,6 @@ CLIPS_PER_SHARD = {
     "test_speak": 120,
     "speak": 400,
     "hear": 400,
-    "disguised": 200,
     "kokoro": 100,  # it is slow: a shard is minutes, too
 }
 FIRST_SPEAK_HOURS = 3.0  # of speech before anything is heard: the codec's training waits for it
@@ -136,10 +134,9 @@ def script(corpus: str, shard: int, seed: int, clips: int | None = None) -> Iter
         said, seen = sentences("train", text_seed), _shown(text_seed)
         for _ in range(clips):
             yield NANO, 1.0, _read(next(seen if rng.random() < _SHOWN_SHARE else said))
-    elif corpus in ("hear", "disguised", "kokoro"):
+    elif corpus in ("hear", "kokoro"):
         asked, told = exchanges("train", text_seed), dictation(text_seed)
-        speakers_of = {"hear": voices("espeak-ng"), "disguised": disguises(), "kokoro": voices("kokoro")}
-        others = speakers_of[corpus]
+        others = voices("espeak-ng" if corpus == "hear" else "kokoro")
         nanos_share = _NANO_SHARE if corpus == "hear" else 0.0
         for _ in range(clips):
             said = _read(next(told)) if rng.random() < _READ_SHARE else next(asked)
@@ -217,20 +214,12 @@ def synthesise(
     out: Annotated[Path, typer.Option(help="folder of the corpora")],
     speak_hours: Annotated[float, typer.Option(help="hours of nano's own voice")] = 12.0,
     hear_hours: Annotated[float, typer.Option(help="hours of questions in many voices")] = 18.0,
-    disguised_hours: Annotated[
-        float, typer.Option(help="hours of questions in nano's voice in disguise")
-    ] = 6.0,
-    kokoro_hours: Annotated[float, typer.Option(help="hours of questions in natural voices, slow")] = 0.0,
+    kokoro_hours: Annotated[float, typer.Option(help="hours of questions in natural voices, slow")] = 0.7,
     workers: Annotated[int, typer.Option(help="processes, one thread each")] = 2,
     seed: Annotated[int, typer.Option()] = 0,
 ) -> None:
     """Synthesise what is to be learnt from under OUT; a run that was stopped goes on where it was."""
-    target = {
-        "speak": speak_hours,
-        "hear": hear_hours,
-        "disguised": disguised_hours,
-        "kokoro": kokoro_hours,
-    }
+    target = {"speak": speak_hours, "hear": hear_hours, "kokoro": kokoro_hours}
     begun = {corpus: {int(p.stem) for p in (out / corpus).glob("*.jsonl")} for corpus in target}
     hours = {corpus: Corpus(out / corpus).hours if begun[corpus] else 0.0 for corpus in target}
     typical_hours = {

@@ -1,5 +1,5 @@
-"""The synthetic voices around nano: its own (hibari), many it hears in training (espeak-ng, its own in disguise, and kokoro
-if asked for), and some it never does (flite, pico, piper)."""
+"""The synthetic voices around nano: its own (hibari), many it hears in training (espeak-ng, kokoro), and some it never
+does (flite, pico, piper)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import soxr
 
-from thinktalk.synthesis.disguise import Disguise, disguised
 from thinktalk.synthesis.engines import ENGINES, Engine
 from thinktalk.synthesis.shown import Split
 from thinktalk.synthesis.translation import Tongue
@@ -27,36 +26,10 @@ class Voice:
     heard: bool
     pitch: int = 50  # espeak-ng alone, 0..99
     pace: float = 1.0  # the speaker's habitual speed
-    disguise: Disguise | None = None
 
 
 NANO = Voice("heart", "hibari", heard=True)
 
-# What nano's own voice is made into: from deep to high, with resonances about as such speakers have them, and from
-# those who hardly move their pitch to those who sing.
-_DISGUISES = [
-    Voice(f"heart in disguise {i}", "hibari", heard=True, disguise=Disguise(*factors))
-    for i, factors in enumerate(
-        (
-            (0.45, 0.84, 1.0),
-            (0.48, 0.78, 0.5),
-            (0.50, 0.90, 0.7),
-            (0.52, 0.82, 1.3),
-            (0.55, 0.86, 0.3),
-            (0.58, 0.80, 1.0),
-            (0.60, 0.92, 0.6),
-            (0.65, 0.85, 1.4),
-            (0.70, 0.90, 0.2),
-            (0.80, 0.95, 1.0),
-            (0.90, 1.05, 0.4),
-            (1.00, 0.92, 0.6),
-            (1.10, 1.10, 1.3),
-            (1.20, 1.02, 0.8),
-            (1.35, 1.15, 1.0),
-            (1.50, 1.20, 0.5),
-        )
-    )
-]
 _ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-us-nyc", "en-gb-x-rp", "en-029")
 _THROATS = (
     "m1 f1 m2 f2 m3 f3 m4 f4 m5 f5 m6 m7 m8 Alex Alicia Andrea Andy Annie adam antonio belinda benjamin boris caleb "
@@ -96,11 +69,6 @@ def voices(*engines: Engine) -> list[Voice]:
     return [voice for voice in every if not engines or voice.engine in engines]
 
 
-def disguises() -> list[Voice]:
-    """Whom nano's own voice is made into, to be heard in training."""
-    return _DISGUISES
-
-
 def abroad(tongue: Tongue, split: Split) -> list[Voice]:
     """Who speaks another language. Of all throats the last, made by another method, are held out with the test."""
     some = [t for t in _THROATS if t.startswith("klatt") == (split == "test")]
@@ -110,14 +78,12 @@ def abroad(tongue: Tongue, split: Split) -> list[Voice]:
 def speak(voice: Voice, text: str, rate_hz: int, speed: float = 1.0) -> np.ndarray:
     """`text` in `voice` at `rate_hz`: mono float32 within [-1, 1], silence trimmed at both ends.
 
-    The same arguments give the same samples. Raises UserError if the engine, or what disguises, is not installed.
+    The same arguments give the same samples. Raises UserError if the engine is not installed.
     """
     wave, engine_rate_hz = ENGINES[voice.engine](voice.name, text, speed * voice.pace, voice.pitch)
     wave = _trim(wave, engine_rate_hz)
     if engine_rate_hz != rate_hz:
         wave = soxr.resample(wave, engine_rate_hz, rate_hz)
-    if voice.disguise:
-        wave = disguised(wave, rate_hz, voice.disguise)
     return (wave / max(1.0, float(np.abs(wave).max(initial=0.0)))).astype(np.float32)
 
 

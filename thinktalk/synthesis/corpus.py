@@ -232,7 +232,9 @@ def synthesise(
         TextColumn("{task.completed:.2f}/{task.total} h"),
     )
     with ProcessPoolExecutor(workers) as pool, Progress(*columns, TimeElapsedColumn()) as progress:
-        bars = {c: progress.add_task(c, total=target[c], completed=int(hours[c])) for c in target}
+        bars = {c: progress.add_task(c, total=target[c]) for c in target}
+        for c, bar in bars.items():
+            progress.update(bar, completed=hours[c])
         running: dict[Future[float], tuple[str, int]] = {}
         while True:
             while len(running) < workers and (corpus := _plan(hours, target)):

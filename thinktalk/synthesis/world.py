@@ -275,7 +275,7 @@ def dictation(seed: int) -> Iterator[str]:
 
 def _disordered(texts: Iterator[str], rng: random.Random) -> str:
     """Three to eight words, each from another text; none of its first, which may be capital only there."""
-    words = [rng.choice(next(texts).strip(".").split()[1:]).strip(",") for _ in range(rng.randint(3, 8))]
+    words = [rng.choice(next(texts).split()[1:]).strip(".,") for _ in range(rng.randint(3, 8))]
     return f"{_capitalised(' '.join(words))}."
 
 

@@ -73,20 +73,20 @@ class Clip:
 
 
 class Corpus:
-    """The complete shards found in corpus folders of one rate at the moment of opening, memory-mapped."""
+    """The complete shards found in a corpus folder at the moment of opening, memory-mapped."""
 
-    def __init__(self, *directories: Path | str) -> None:
-        folders = [Path(directory) for directory in directories]
-        (self.rate_hz,) = {RATE_HZ[folder.name] for folder in folders}
+    def __init__(self, directory: Path | str) -> None:
+        folder = Path(directory)
+        self.rate_hz = RATE_HZ[folder.name]
         self._clips: list[tuple[int, dict]] = []
         self._shards: list[np.ndarray] = []
-        for index in (index for folder in folders for index in sorted(folder.glob("*.jsonl"))):
+        for index in sorted(folder.glob("*.jsonl")):
             lines = index.read_text().splitlines()
             self._clips += [(len(self._shards), json.loads(line)) for line in lines]
             self._shards.append(np.memmap(index.with_suffix(".i16"), np.int16, "r"))
         if not self._clips:
             raise UserError(
-                f"no speech in {folders[0]}: run python -m thinktalk.synthesis.corpus --out {folders[0].parent}"
+                f"no speech in {folder}: run python -m thinktalk.synthesis.corpus --out {folder.parent}"
             )
 
     def __len__(self) -> int:

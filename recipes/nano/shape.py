@@ -33,7 +33,7 @@ WIDTH, TALKER_WIDTH = 128, 160
 HEAD, SECTION = 32, [6, 5, 5]  # head width; how many of its frequencies turn with time, height, width
 PIXELS = 64 * 64  # of a picture, and of each frame of a film: 16 tokens
 LIMITS = PixelLimits(image=(PIXELS // 2, PIXELS), video=(PIXELS // 2, PIXELS))
-CODEC = CodecConfig(quantizers=CODEBOOKS, codebook_size=CODES)
+CODEC = CodecConfig(quantizers=CODEBOOKS, codebook_size=CODES, one_voice=True)
 
 
 def tokenizer() -> Tokenizer:

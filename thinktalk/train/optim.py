@@ -1,7 +1,8 @@
 """Optimisers, and the clipping of gradients that may be spread over processes."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,28 +15,31 @@ from thinktalk.train.muon import Muon
 from thinktalk.train.plan import Plan
 
 
-def optimisers_for(module: nn.Module, plan: Plan) -> list[torch.optim.Optimizer]:
+def optimisers_for(
+    module: nn.Module, plan: Plan, shares: Mapping[str, float] | None = None
+) -> list[torch.optim.Optimizer]:
     """AdamW for all that learns in `module`; or Muon for the matrices of its hidden layers, and AdamW for the rest.
 
     Muon's updates are scaled to the size of AdamW's (Moonlight, arXiv 2502.16982, section 2.2), and then to
-    `muon_rate` of it. Each group's "share" is its part of the plan's rate.
+    `muon_rate` of it. shares: of parts of the module, by name, what they take of the plan's rate. Each group's "share" is
+    its part of it.
     """
-    learning = [p for p in module.parameters() if p.requires_grad]
+    learning: dict[Tensor, float] = {
+        p: _share(name, shares or {}) for name, p in module.named_parameters() if p.requires_grad
+    }
     hidden = set(hidden_matrices(module)) if plan.optimiser == "muon" else set()
     optimisers: list[torch.optim.Optimizer] = []
     if matrices := [p for p in learning if p in hidden]:
         muon = _muon(spread=hasattr(matrices[0], "full_tensor"))
-        decay, rate = plan.weight_decay, plan.learning_rate
-        group = {"params": matrices, "share": plan.muon_rate}
-        optimisers.append(muon([group], lr=rate, weight_decay=decay))
+        groups = [
+            {"params": some, "share": share * plan.muon_rate}
+            for share, some in _by(lambda p: learning[p], matrices)
+        ]
+        optimisers.append(muon(groups, lr=plan.learning_rate, weight_decay=plan.weight_decay))
     if rest := [p for p in learning if p not in hidden]:
         groups = [
-            {"params": some, "weight_decay": decay, "share": 1.0}
-            for decay, chosen in (
-                (plan.weight_decay, [p for p in rest if p.ndim > 1]),
-                (0.0, [p for p in rest if p.ndim <= 1]),
-            )
-            for some in _by_mesh(chosen)
+            {"params": some, "weight_decay": plan.weight_decay if is_matrix else 0.0, "share": share}
+            for (is_matrix, share, _), some in _by(lambda p: (p.ndim > 1, learning[p], _mesh(p)), rest)
         ]
         optimisers.append(torch.optim.AdamW(groups, lr=plan.learning_rate, betas=plan.betas))
     return optimisers
@@ -75,9 +79,18 @@ def _muon(spread: bool) -> type[Muon]:
     return SpreadMuon
 
 
-def _by_mesh(parameters: Sequence[nn.Parameter]) -> list[list[nn.Parameter]]:
-    """Apart by the processes they are spread over; what is not spread is one list. torch does not mix them."""
+def _share(name: str, shares: Mapping[str, float]) -> float:
+    return next((share for part, share in shares.items() if f"{name}.".startswith(f"{part}.")), 1.0)
+
+
+def _mesh(parameter: Tensor) -> Any:
+    """The processes that a parameter is spread over; torch does not mix them."""
+    return getattr(parameter, "device_mesh", None)
+
+
+def _by(key: Callable[[Tensor], Any], parameters: Sequence[Tensor]) -> list[tuple[Any, list[Tensor]]]:
+    """Parameters apart by a key."""
     groups = defaultdict(list)
     for parameter in parameters:
-        groups[getattr(parameter, "device_mesh", None)].append(parameter)
-    return list(groups.values())
+        groups[key(parameter)].append(parameter)
+    return list(groups.items())

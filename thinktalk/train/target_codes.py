@@ -59,6 +59,11 @@ def analysis_codec(folder: Path, talker: TalkerConfig) -> nn.Module:
     return codec.eval()
 
 
+def knows_one_voice(folder: Path) -> bool:
+    """Whether the codec in a folder says of itself that it has heard one voice alone."""
+    return (folder / "codec.json").exists() and CodecEncoder.load(folder).config.one_voice
+
+
 def _mimi_config(folder: Path) -> dict[str, Any] | None:
     try:
         values = json.loads((folder / "config.json").read_text(encoding="utf-8"))

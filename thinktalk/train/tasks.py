@@ -1,26 +1,32 @@
 """What a checkpoint is taught: by `thinktalk train` a task (sft), to speak (talker) or a voice (speaker); by recipes
 any stage of the Thinker."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from thinktalk.contracts import UserError
+from thinktalk.contracts import Audio, UserError
 from thinktalk.models.qwen3_omni.chat import Processor
+from thinktalk.models.qwen3_omni.config import Code2WavConfig
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.train.data.conversation import Encoded, encode
-from thinktalk.train.data.example import Example
+from thinktalk.train.data.example import BadExample, Example
 from thinktalk.train.data.mixture import Mixture
 from thinktalk.train.data.packing import Batches, Packing
 from thinktalk.train.finetune import Settings
 from thinktalk.train.lora import adapt
 from thinktalk.train.memory import decoder_activations, dense_activations, head_activations
-from thinktalk.train.stages import sft, speaker
+from thinktalk.train.own_speech import OwnSpeech
+from thinktalk.train.stage import Stage
+from thinktalk.train.stages import sft, speaker, timbre
 from thinktalk.train.stages.speech_mapping import speech_mapping
-from thinktalk.train.stages.talker import SpokenBatches, TalkerStage
+from thinktalk.train.stages.talker import Said, SpokenBatches, TalkerStage
 from thinktalk.train.stages.thinker import ThinkerStage, only
-from thinktalk.train.target_codes import TargetCodes, analysis_codec
+from thinktalk.train.target_codes import TargetCodes, analysis_codec, knows_one_voice
 
 BUCKET = 64  # rows are padded to a multiple of so many tokens
 WINDOW = 64  # examples that are looked at together
@@ -82,7 +88,10 @@ class TalkerTask:
     speech: bool = True
 
     def prepare(self, model: Qwen3Omni) -> None:
-        voice_of(model, self.voice)
+        if self._is_marked(model, voice_of(model, self.voice)):
+            raise UserError(
+                f"the codec in {self.codec} does not know {self.voice}: learn more of it by train speaker"
+            )
         only(model, ["talker"])
         if self.settings.lora:
             adapt(model, speaker.LAYERS, self.settings.lora, speaker.targets(self.settings.experts))
@@ -90,20 +99,56 @@ class TalkerTask:
     def activations(self, model: Qwen3Omni) -> int:
         return talker_activations(model, self.settings)
 
-    def stage(self, model: Qwen3Omni, processor: Processor, examples: Sequence[Example]) -> TalkerStage:
-        batches = spoken_batches(self.settings, self.codec, model, processor, examples, self.accept)
+    def stage(self, model: Qwen3Omni, processor: Processor, examples: Sequence[Example]) -> Stage[Any]:
+        analysis = analysis_codec(self.codec, model.config.talker_config)
+        codes = TargetCodes(spoken(examples), analysis, self.settings.training / "codes")
+        batches = spoken_batches(self.settings, codes, model, processor, examples, self.accept)
         return self.make(model, batches, voice_of(model, self.voice))
+
+    def _is_marked(self, model: Qwen3Omni, voice: int) -> bool:
+        return knows_one_voice(self.codec) and timbre.mark_of(model.config.talker_config, voice) is not None
 
 
 @dataclass(frozen=True)
 class SpeakerTask(TalkerTask):
-    """A new voice, or more of one that there is."""
+    """A new voice, or more of one that there is.
+
+    Where the codec knows one voice, the others say its codes with a mark, and Code2Wav learns their sound (`timbre.py`).
+    """
 
     make: Callable[[Qwen3Omni, SpokenBatches, int], TalkerStage] = speaker.speaker
 
     def prepare(self, model: Qwen3Omni) -> None:
         check_speaks(model)
-        speaker.prepare(model, self.voice, self.settings.lora, self.settings.experts)
+        is_alone = knows_one_voice(self.codec)
+        voice = speaker.prepare(model, self.voice, self.settings.lora, self.settings.experts, is_alone)
+        if self._is_marked(model, voice):
+            if not self.settings.lora or self.settings.precision == "bf16":
+                raise UserError(
+                    f"the codec in {self.codec} knows one voice: another takes --lora 16 and --precision fp32"
+                )
+            model.code2wav.requires_grad_(True)
+
+    def activations(self, model: Qwen3Omni) -> int:
+        is_heard = any(p.requires_grad for p in model.code2wav.parameters())
+        frames = 2 * timbre.PIECES * timbre.FRAMES if is_heard else 0
+        return super().activations(model) + vocoder_activations(model.config.code2wav_config, frames)
+
+    def stage(self, model: Qwen3Omni, processor: Processor, examples: Sequence[Example]) -> Stage[Any]:
+        voice = voice_of(model, self.voice)
+        if not self._is_marked(model, voice):
+            return super().stage(model, processor, examples)
+        spoken(examples)
+        texts = list(readable(examples, processor, packing_of(self.settings, model, examples).longest))
+        said = {
+            other: OwnSpeech(model, texts, other, self.settings.training / "said")
+            for other in sorted(model.config.talker_config.speaker_id.values())
+            if other != voice
+        }
+        own = next(iter(said.values()))  # the codec's own voice
+        codes = timbre.MarkedSpeech(own, timbre.mark_of(model.config.talker_config, voice))
+        batches = spoken_batches(self.settings, codes, model, processor, examples, self.accept)
+        return timbre.TimbreStage(model, batches, voice, timbre.readings(model, texts, own), said)
 
 
 def check_speaks(model: Qwen3Omni) -> None:
@@ -132,24 +177,32 @@ def packing_of(
     return Packing(budget, min(budget, most), min(WINDOW, len(examples)), together, BUCKET)
 
 
+def spoken(examples: Sequence[Example]) -> list[Audio]:
+    """The recordings of what examples say. Raises UserError where there is none."""
+    recordings = [example.target_audio for example in examples if example.target_audio is not None]
+    if not recordings:
+        raise UserError('no example says anything: give each the recording of its reply as "target_audio"')
+    return recordings
+
+
+def readable(examples: Sequence[Example], processor: Processor, longest: int) -> Iterator[Encoded]:
+    """The examples that can be encoded. The others are reported where they would be learnt."""
+    for example in examples:
+        with suppress(BadExample):
+            yield encode(example, processor, longest)
+
+
 def spoken_batches(
     settings: Settings,
-    codec: Path,
+    codes: Said,
     model: Qwen3Omni,
     processor: Processor,
     examples: Sequence[Example],
     accept: Callable[[Encoded], None],
 ) -> SpokenBatches:
     """Batches of what examples say, with its codes."""
-    recordings = [example.target_audio for example in examples if example.target_audio is not None]
-    if not recordings:
-        raise UserError('no example says anything: give each the recording of its reply as "target_audio"')
-    analysis = analysis_codec(codec, model.config.talker_config)
-    codes = TargetCodes(recordings, analysis, settings.training / "codes")
-    stream, packing = (
-        Mixture([examples], seed=settings.seed),
-        packing_of(settings, model, examples, together=False),
-    )
+    packing = packing_of(settings, model, examples, together=False)
+    stream = Mixture([examples], seed=settings.seed)
     return SpokenBatches(stream, processor, model, codes, packing, accept)
 
 
@@ -189,3 +242,14 @@ def talker_activations(model: Qwen3Omni, settings: Settings) -> int:
         predictor.vocab_size, others * places
     )
     return decoder_activations(text, places, settings.itemsize, settings.recompute) + mtp + heads
+
+
+def vocoder_activations(config: Code2WavConfig, frames: int) -> int:
+    """Of Code2Wav on so many frames: its convolutions, in float32, beside which all else is small."""
+    places, numbers = math.prod(config.upsampling_ratios), 0
+    for block, rate in enumerate(config.upsample_rates):
+        places *= rate
+        numbers += (
+            30 * places * config.decoder_dim // 2 ** (block + 1)
+        )  # three units of two snakes and convolutions
+    return 4 * frames * numbers

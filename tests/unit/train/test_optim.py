@@ -55,6 +55,18 @@ def test_the_rate_warms_up_stays_and_falls_to_zero():
     assert Plan(steps=100, learning_rate=3.0, warmup=10).rate(4) == 1.5
 
 
+@pytest.mark.parametrize("plan", [PLAN, replace(PLAN, optimiser="adamw")])
+def test_parts_take_their_share_of_the_rate(plan: Plan):
+    small = Small()
+    groups = [g for o in optimisers_for(small, plan, {"decoder": 0.2}) for g in o.param_groups]
+    shares = {id(p): group["share"] for group in groups for p in group["params"]}
+    hidden = {id(p) for p in hidden_matrices(small)} if plan.optimiser == "muon" else set()
+    for name, p in small.named_parameters():
+        expected = 0.2 if name.startswith("decoder.") else 1.0
+        assert shares.pop(id(p)) == expected * (plan.muon_rate if id(p) in hidden else 1.0), name
+    assert not shares
+
+
 def test_muon_lowers_the_loss_and_touches_only_matrices():
     small = Small()
     muon, adam = optimisers_for(small, PLAN)

@@ -32,7 +32,9 @@ def test_codebooks_count_by_their_weights():
     rest[0, 1, 2] = math.log(5)  # 5 of 8 for code 2
     labels = torch.tensor([[0, 2, 1], [3, 0, 0]])
     fourth, eighths = math.log(4), math.log(8 / 5)
-    right = by_weight(rest, labels, torch.tensor([3.0, 1.0, 0.0]))
+    weights = torch.tensor([3.0, 1.0, 0.0])
+    right = by_weight(rest, labels, weights)
+    assert speech(torch.zeros(1, 2), torch.tensor([0]), rest, labels, 1.0, weights)[2] == right
     assert right.item() == pytest.approx((3 * fourth + (eighths + fourth) / 2) / 4)
 
 

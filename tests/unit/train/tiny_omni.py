@@ -39,9 +39,9 @@ def codec() -> CodecEncoder:
     return CodecEncoder(config).eval()
 
 
-def write(folder: Path) -> Path:
+def write(folder: Path, model: Qwen3Omni | None = None) -> Path:
     """A whole checkpoint: weights, tokenizer, processor, codec."""
-    model = omni()
+    model = model or omni()
     save(model, folder)
     processor(model).save(folder)
     codec().save(folder)

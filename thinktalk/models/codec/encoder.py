@@ -30,6 +30,7 @@ class CodecConfig:
     code_width: int = 64
     quantizers: int = 8
     codebook_size: int = 256
+    one_voice: bool = False  # it has heard one alone, and its codes hold no other
 
 
 class Residual(nn.Module):

@@ -3,32 +3,54 @@
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+SIZES = (256, 512, 1024, 2048)  # of FFTs
+FLOOR = 1e-4
 
-def multi_resolution_spectral(
-    guess: Tensor, truth: Tensor, sizes: Sequence[int] = (256, 512, 1024, 2048), floor: float = 1e-4
-) -> Tensor:
-    """Mean over FFT sizes of the L1 of log magnitudes plus the spectral convergence. Sounds: [b, samples]."""
+
+def multi_resolution_spectral(guess: Tensor, truth: Tensor, sizes: Sequence[int] = SIZES) -> Tensor:
+    """`spectral_distance` of two sounds [b, samples] at several resolutions."""
+    return spectral_distance(*([magnitudes(sound, size) for size in sizes] for sound in (guess, truth)))
+
+
+def spectral_distance(guess: Sequence[Tensor], truth: Sequence[Tensor]) -> Tensor:
+    """Mean over resolutions of the L1 of log magnitudes [b, bins, frames] plus the spectral convergence."""
     losses = [
         (a.log() - b.log()).abs().mean() + torch.linalg.norm(a - b) / torch.linalg.norm(b)
-        for a, b in ((magnitudes(guess, size, floor), magnitudes(truth, size, floor)) for size in sizes)
+        for a, b in zip(guess, truth, strict=True)
     ]
     return torch.stack(losses).mean()
 
 
-def magnitudes(sound: Tensor, size: int, floor: float) -> Tensor:
-    """Smoothed magnitudes [b, bins, frames] of windows of `size` samples, a quarter of it apart.
+def magnitudes(sound: Tensor, size: int, floor: float = FLOOR) -> Tensor:
+    """Smoothed magnitudes [b, bins, frames] of windows of `size` samples, a quarter of it apart, in sound [b, samples].
 
     sqrt(power + floor^2) has a finite gradient in silence, where a clamp has none.
     """
     window = torch.hann_window(size, device=sound.device)
     spectrum = torch.stft(sound, size, size // 4, window=window, center=False, return_complex=True)
+    return _smoothed(spectrum, window, floor)
+
+
+def magnitudes_at(sound: Tensor, middles: Tensor, size: int, floor: float = FLOOR) -> Tensor:
+    """The same [bins, frames] of windows that stand where one likes in sound [samples]: their `middles` [frames] are
+    samples of it. Before its beginning and after its end there is silence."""
+    window = torch.hann_window(size, device=sound.device)
+    middles = middles.round().long().clamp(-size // 2, len(sound) + size // 2)
+    inside = F.pad(sound, (size, size))[
+        middles[:, None] + size // 2 + torch.arange(size, device=sound.device)
+    ]
+    return _smoothed(torch.fft.rfft(inside * window).T, window, floor)
+
+
+def _smoothed(spectrum: Tensor, window: Tensor, floor: float) -> Tensor:
     scale = window.sum() / 2
     return ((spectrum.real.square() + spectrum.imag.square()) / scale**2 + floor**2).sqrt()
 
 
-def log_mel_distance(guess: Tensor, truth: Tensor, filters: Tensor, size: int, floor: float = 1e-4) -> Tensor:
-    """L1 between log-mel spectra; `filters` [mel bins, size / 2 + 1]."""
-    a, b = (filters @ magnitudes(sound, size, floor) for sound in (guess, truth))
+def log_mel_distance(guess: Tensor, truth: Tensor, filters: Tensor, floor: float = FLOOR) -> Tensor:
+    """L1 between log-mel spectra of magnitudes [b, bins, frames]; `filters` [mel bins, bins]."""
+    a, b = filters @ guess, filters @ truth
     return ((a + floor).log() - (b + floor).log()).abs().mean()

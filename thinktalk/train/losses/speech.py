@@ -10,14 +10,20 @@ MTP_WEIGHT = 1.0  # from 0.3 (Qwen3-TTS) to 1
 
 
 def speech(
-    first: Tensor, first_labels: Tensor, rest: Tensor, rest_labels: Tensor, mtp_weight: float = MTP_WEIGHT
+    first: Tensor,
+    first_labels: Tensor,
+    rest: Tensor,
+    rest_labels: Tensor,
+    mtp_weight: float = MTP_WEIGHT,
+    weights: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """CE(code 0) + mtp_weight * mean CE(codes 1, 2, ...); returns the sum and the two means apart.
 
     first [n, vocab] with labels [n], which may be the end of speech; rest [frames, groups - 1, codes] with
-    labels [frames, groups - 1]. Every codebook counts the same. Labels may be IGNORE.
+    labels [frames, groups - 1]. Every codebook counts the same, or by `weights` [groups - 1]. Labels may be IGNORE.
     """
-    talker, mtp = next_token(first, first_labels), next_token(rest, rest_labels)
+    talker = next_token(first, first_labels)
+    mtp = next_token(rest, rest_labels) if weights is None else by_weight(rest, rest_labels, weights)
     return talker + mtp_weight * mtp, talker, mtp
 
 

@@ -12,7 +12,7 @@ from thinktalk.models.qwen3_omni.code2wav import Code2Wav
 from thinktalk.train.discriminators import Discriminators
 from thinktalk.train.losses.adversarial import discriminator, feature_matching, generator
 from thinktalk.train.stage import Stage
-from thinktalk.train.stages.vocoder import VocoderStage
+from thinktalk.train.stages.vocoder import VocoderStage, distance, spectra
 
 DISTANCE_WEIGHT = 4.0  # of the spectral losses; with their own weight of the mel it is near DAC's 15
 MATCHING_WEIGHT = 2.0
@@ -38,12 +38,12 @@ class PolishingStage(Stage[PolishingModule]):
     def loss(self, step: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         judges = self.module.judges
         guess, truth = self.vocoder.pieces(rng)
-        distance, figures = self.vocoder.distance(guess, truth)
+        apart, figures = distance(spectra(guess), spectra(truth))
         real = judges(truth)
         told = discriminator(real, judges(guess.detach()))
         # Judged once more by the same judges, who shall not learn to be fooled.
         still = {name: parameter.detach() for name, parameter in judges.named_parameters()}
         judged = functional_call(judges, still, guess)
         fooled, matched = generator(judged), feature_matching(real, judged)
-        loss = DISTANCE_WEIGHT * distance + told + fooled + MATCHING_WEIGHT * matched
+        loss = DISTANCE_WEIGHT * apart + told + fooled + MATCHING_WEIGHT * matched
         return loss, {**figures, "told": told.item(), "fooled": fooled.item(), "matched": matched.item()}

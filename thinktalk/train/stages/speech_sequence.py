@@ -6,10 +6,11 @@
 Labels stand at the place that predicts them; nothing is shifted again.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from thinktalk.contracts import Prompt, ThinkerStep
 from thinktalk.models.qwen3_omni import handoff
@@ -80,6 +81,21 @@ def speech_sequence(
     return SpeechSequence(row, positions, labels, slice(start - 1, len(row) - 1))
 
 
+def read_aloud(
+    model: Qwen3Omni, thought: ThinkerStep, examples: Sequence[Encoded], codes: Sequence[Tensor], voice: int
+) -> tuple[Tensor, list[SpeechSequence]]:
+    """Each example said as its codes, in a voice: the Talker's states [b, n, width], and what it read in each row."""
+    marks = handoff.marks(model)
+    sequences = [
+        speech_sequence(model, example, _row(thought, row), said, voice, marks)
+        for row, (example, said) in enumerate(zip(examples, codes, strict=True))
+    ]
+    x = nn.utils.rnn.pad_sequence([one.row for one in sequences], batch_first=True)
+    positions = nn.utils.rnn.pad_sequence([one.positions.T for one in sequences], batch_first=True)
+    hidden, _ = model.talker.model(x, positions.permute(2, 0, 1))  # padded behind: plain causal will do
+    return hidden, sequences
+
+
 def predict_rest(talker: Talker, states: Tensor, frames: Tensor) -> Tensor:
     """States [n, width] and codes [n, groups] of frames, all or the first -> logits [n, groups - 1, codes] of the next ones.
 
@@ -92,3 +108,8 @@ def predict_rest(talker: Talker, states: Tensor, frames: Tensor) -> Tensor:
     hidden = predictor(torch.cat((states[:, None], first, others), dim=1))[:, 1:]
     heads = predictor.lm_head[: hidden.shape[1]]
     return torch.stack([head(place) for head, place in zip(heads, hidden.unbind(1), strict=True)], dim=1)
+
+
+def _row(step: ThinkerStep, row: int) -> ThinkerStep:
+    one = slice(row, row + 1)
+    return ThinkerStep(step.hidden[one], step.embedded[one], step.accepted[one])

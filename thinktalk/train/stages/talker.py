@@ -6,14 +6,14 @@ states where something was heard or seen, and mere words elsewhere (`models/qwen
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from thinktalk.contracts import ThinkerStep
+from thinktalk.contracts import Audio, ThinkerStep
 from thinktalk.media.audio import save_audio
-from thinktalk.models.qwen3_omni import handoff
 from thinktalk.models.qwen3_omni.chat import Processor
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.models.qwen3_omni.talker import Talker
@@ -27,13 +27,17 @@ from thinktalk.train.losses.speech import MTP_WEIGHT, speech
 from thinktalk.train.losses.tokens import IGNORE
 from thinktalk.train.routing import watched
 from thinktalk.train.stages.speech_sequence import (
-    SpeechSequence,
     predict_rest,
-    speech_sequence,
+    read_aloud,
     talker_length,
 )
 from thinktalk.train.stages.thinker import BALANCE_WEIGHT, BatchedStage
-from thinktalk.train.target_codes import TargetCodes
+
+
+class Said(Protocol):
+    """The codes [groups, frames] of what shall be said where a recording is."""
+
+    def __getitem__(self, recording: Audio) -> Tensor: ...
 
 
 class SpokenBatches(Batches):
@@ -47,7 +51,7 @@ class SpokenBatches(Batches):
         stream: Mixture[Example],
         processor: Processor,
         model: Qwen3Omni,
-        codes: TargetCodes,
+        codes: Said,
         packing: Packing,
         accept: Callable[[Encoded], None] = lambda example: None,
     ):
@@ -85,26 +89,42 @@ def check_pace(example: Encoded, frames: int) -> None:
 
 
 class TalkerStage(BatchedStage[Talker]):
-    """Whatever of the Talker is to learn learns to say the batches' last messages in one voice."""
+    """Whatever of the Talker is to learn learns to say the batches' last messages in one voice.
+
+    weights [groups - 1]: how much codes 1, 2, ... count beside one another, all alike if None.
+    """
 
     batches: SpokenBatches
 
     def __init__(
-        self, name: str, model: Qwen3Omni, batches: SpokenBatches, voice: int, mtp_weight: float = MTP_WEIGHT
+        self,
+        name: str,
+        model: Qwen3Omni,
+        batches: SpokenBatches,
+        voice: int,
+        mtp_weight: float = MTP_WEIGHT,
+        weights: Sequence[float] | None = None,
     ):
         model.thinker.requires_grad_(False)
         super().__init__(name, model.talker, batches)
         self.model, self.voice, self.mtp_weight = model, voice, mtp_weight
+        self.weights = None if weights is None else torch.tensor(weights)
 
     def loss(self, step: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         batch = self.next_batch()
         return self.distance(batch, [self.batches.said(example) for example in batch.examples])
 
-    def distance(self, batch: Batch, codes: Sequence[Tensor]) -> tuple[Tensor, dict[str, float]]:
-        """The loss of saying the examples of a batch, a row each, as codes [groups, frames]; and figures."""
+    def distance(
+        self, batch: Batch, codes: Sequence[Tensor], voice: int | None = None
+    ) -> tuple[Tensor, dict[str, float]]:
+        """The loss of saying the examples of a batch, a row each, as codes [groups, frames]; and figures.
+
+        voice: whose speech it is, the stage's own if None.
+        """
+        voice = self.voice if voice is None else voice
         codes = [one.to(self.device) for one in codes]
         with watched(self.module.model) as routing:
-            hidden, sequences = self.read(think(self.model, batch), batch.examples, codes)
+            hidden, sequences = read_aloud(self.model, think(self.model, batch), batch.examples, codes, voice)
         labels = nn.utils.rnn.pad_sequence(
             [one.labels for one in sequences], batch_first=True, padding_value=IGNORE
         )
@@ -113,7 +133,8 @@ class TalkerStage(BatchedStage[Talker]):
         states = torch.cat([row[one.states] for row, one in zip(hidden, sequences, strict=True)])
         frames = torch.cat(codes, dim=1).T  # [all frames, groups]
         rest = predict_rest(self.module, states, frames)
-        loss, talker, mtp = speech(first, first_labels, rest, frames[:, 1:], self.mtp_weight)
+        weights = None if self.weights is None else self.weights.to(self.device)
+        loss, talker, mtp = speech(first, first_labels, rest, frames[:, 1:], self.mtp_weight, weights)
         balance = routing.balance()
         figures = {
             "first": talker.item(),
@@ -124,33 +145,20 @@ class TalkerStage(BatchedStage[Talker]):
         }
         return loss + BALANCE_WEIGHT * balance, figures
 
-    def read(
-        self, thought: ThinkerStep, examples: Sequence[Encoded], codes: Sequence[Tensor]
-    ) -> tuple[Tensor, list[SpeechSequence]]:
-        """Each example said as its codes: the Talker's states [b, n, width], and what it read in each row."""
-        marks = handoff.marks(self.model)
-        sequences = [
-            speech_sequence(self.model, example, _row(thought, row), said, self.voice, marks)
-            for row, (example, said) in enumerate(zip(examples, codes, strict=True))
-        ]
-        x = nn.utils.rnn.pad_sequence([one.row for one in sequences], batch_first=True)
-        positions = nn.utils.rnn.pad_sequence([one.positions.T for one in sequences], batch_first=True)
-        hidden, _ = self.module.model(x, positions.permute(2, 0, 1))  # padded behind: plain causal will do
-        return hidden, sequences
-
     def sample(self, folder: Path, step: int) -> None:
-        """What the Talker would say at each moment of the last batch's first example, if all before were true."""
-        if self._batch is None:
-            return
-        example = self._batch.examples[0]
+        if self._batch is not None:
+            self.show(self._batch.examples[0], folder / f"{step:06d}.wav")
+
+    def show(self, example: Encoded, path: Path) -> None:
+        """Write what the Talker would say at each moment of an example, if all before were true."""
         said = self.batches.said(example).to(self.device)
         batch = collate([[example]], len(example))
-        hidden, (sequence,) = self.read(think(self.model, batch), [example], [said])
+        hidden, (sequence,) = read_aloud(self.model, think(self.model, batch), [example], [said], self.voice)
         states = hidden[0, sequence.states]
         first = self.module.codec_head(states)[:, : self.module.codebook_size].argmax(-1)
         codes = torch.cat((first[:, None], predict_rest(self.module, states, said.T).argmax(-1)), dim=1)
         wave, _ = self.model.code2wav(codes.T[None])
-        save_audio(folder / f"{step:06d}.wav", wave.flatten().float().cpu().numpy(), SPEAKING_RATE)
+        save_audio(path, wave.flatten().float().cpu().numpy(), SPEAKING_RATE)
 
 
 @torch.no_grad()
@@ -160,8 +168,3 @@ def think(model: Qwen3Omni, batch: Batch) -> ThinkerStep:
     if not any(e.prompt.audios or e.prompt.images or e.prompt.videos for e in batch.examples):
         return ThinkerStep(inputs.embedded, inputs.embedded, inputs.embedded)
     return model.thinker(inputs.embedded, inputs.positions, None, inputs.mask, inputs.deepstack)
-
-
-def _row(step: ThinkerStep, row: int) -> ThinkerStep:
-    one = slice(row, row + 1)
-    return ThinkerStep(step.hidden[one], step.embedded[one], step.accepted[one])

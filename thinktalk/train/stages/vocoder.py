@@ -5,6 +5,7 @@ pieces of them.
 """
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from thinktalk.models.codec.quantizer import ResidualQuantizer
 from thinktalk.models.qwen3_omni.code2wav import Code2Wav
 from thinktalk.rates import FRAME_SAMPLES, SPEAKING_RATE
 from thinktalk.train.codes import table_of
-from thinktalk.train.losses.spectral import log_mel_distance, multi_resolution_spectral
+from thinktalk.train.losses.spectral import SIZES, log_mel_distance, magnitudes, spectral_distance
 from thinktalk.train.stage import Clips, Stage
 
 MEL_FFT = 1024
@@ -43,11 +44,9 @@ class VocoderStage(Stage[Code2Wav]):
         self.codes = codes
         self.batch = batch
         self.frames = frames
-        filters = mel_filters(SPEAKING_RATE, MEL_FFT, 80)
-        self.filters = filters / filters.sum(1, keepdim=True)  # means, on the scale of what they average
 
     def loss(self, step: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
-        return self.distance(*self.pieces(rng))
+        return distance(*(spectra(sound) for sound in self.pieces(rng)))
 
     def pieces(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Pieces of recordings as Code2Wav speaks them and as they were [b, samples]."""
@@ -57,22 +56,40 @@ class VocoderStage(Stage[Code2Wav]):
             if self.codes[clip].shape[1] >= self.frames:
                 chosen.append(clip)
         starts = [int(rng.integers(self.codes[clip].shape[1] - self.frames + 1)) for clip in chosen]
-        rows = [self.codes[clip].long().T for clip in chosen]
-        codes = nn.utils.rnn.pad_sequence(rows, batch_first=True).transpose(1, 2).to(self.device)
-        x, _ = self.module.pre_transformer(self.module.embed(codes), None)
-        some = [row[start : start + self.frames] for row, start in zip(x, starts, strict=True)]
-        guess, _ = self.module.synthesise(torch.stack(some))
+        guess = say_pieces(self.module, [self.codes[clip] for clip in chosen], starts, self.frames)
         truth = [
             _piece(self.clips[clip].wave, start * FRAME_SAMPLES, guess.shape[1])
             for clip, start in zip(chosen, starts, strict=True)
         ]
         return guess, torch.stack(truth).to(self.device)
 
-    def distance(self, guess: Tensor, truth: Tensor) -> tuple[Tensor, dict[str, float]]:
-        """How far sounds [b, samples] are apart, by their spectra."""
-        spectral = multi_resolution_spectral(guess, truth)
-        mel = log_mel_distance(guess, truth, self.filters.to(guess.device), MEL_FFT)
-        return spectral + MEL_WEIGHT * mel, {"spectral": spectral.item(), "mel": mel.item()}
+
+def say_pieces(code2wav: Code2Wav, codes: Sequence[Tensor], starts: Sequence[int], frames: int) -> Tensor:
+    """The sound [b, samples] of `frames` frames from each start on, in clips of codes [quantizers, n]."""
+    device = code2wav.code_embedding.weight.device
+    rows = nn.utils.rnn.pad_sequence([one.long().T for one in codes], batch_first=True).to(device)
+    x, _ = code2wav.pre_transformer(code2wav.embed(rows.transpose(1, 2)), None)
+    some = [row[start : start + frames] for row, start in zip(x, starts, strict=True)]
+    return code2wav.synthesise(torch.stack(some))[0]
+
+
+def spectra(sound: Tensor) -> list[Tensor]:
+    """Magnitudes [b, bins, frames] of sound [b, samples] at all resolutions."""
+    return [magnitudes(sound, size) for size in SIZES]
+
+
+def distance(guess: Sequence[Tensor], truth: Sequence[Tensor]) -> tuple[Tensor, dict[str, float]]:
+    """How far sounds are apart, by their spectra."""
+    spectral, place = spectral_distance(guess, truth), SIZES.index(MEL_FFT)
+    mel = log_mel_distance(guess[place], truth[place], mel_means().to(guess[place].device))
+    return spectral + MEL_WEIGHT * mel, {"spectral": spectral.item(), "mel": mel.item()}
+
+
+@cache
+def mel_means() -> Tensor:
+    """Filters [bands, bins] that take means, on the scale of what they average."""
+    filters = mel_filters(SPEAKING_RATE, MEL_FFT, 80)
+    return filters / filters.sum(1, keepdim=True)
 
 
 def _piece(wave: np.ndarray, start: int, samples: int) -> Tensor:

@@ -1,0 +1,212 @@
+"""A new voice where the codec knows one: the same codes with a mark, and Code2Wav that learns how the mark sounds."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.streaming.tiny import CODES, GROUPS, draw, tiny
+from tests.unit.train import tiny_omni
+from thinktalk.checkpoint import load
+from thinktalk.contracts import Audio, Message, UserError
+from thinktalk.engine.defaults import Defaults
+from thinktalk.engine.omni_engine import Omni
+from thinktalk.engine.sampler import GREEDY
+from thinktalk.media.audio import save_audio
+from thinktalk.models.qwen3_omni.omni import Qwen3Omni
+from thinktalk.rates import FRAME_SAMPLES
+from thinktalk.train.beside import HOP, beside, cheapest
+from thinktalk.train.data.batch import collate
+from thinktalk.train.data.conversation import Encoded, encode
+from thinktalk.train.data.example import Example
+from thinktalk.train.finetune import Settings, finetune
+from thinktalk.train.own_speech import OwnSpeech, say
+from thinktalk.train.stages.timbre import Reading, mark_of, marked, nearest, recorded
+from thinktalk.train.stages.vocoder import spectra
+from thinktalk.train.tasks import SpeakerTask, TalkerTask
+
+TEXTS = ("the sky is blue", "green is the grass")
+FIRST = CODES + 20  # chelsie
+
+
+@pytest.fixture
+def omni() -> Qwen3Omni:
+    """Its frames are as long as real ones. It comes to the end of what it says soon, but not at once."""
+    config = tiny(tiny_omni.tokenizer())
+    config.code2wav_config.upsampling_ratios, config.code2wav_config.upsample_rates = [2, 2], [8, 5, 4, 3]
+    model = Qwen3Omni(config)
+    draw(model)
+    with torch.no_grad():
+        model.talker.codec_head.weight[model.talker.config.codec_eos_token_id] *= -1.5
+    return model
+
+
+def examples(model: Qwen3Omni, folder: Path | None = None) -> list[Encoded]:
+    """All texts, recorded as <i>.wav in `folder` if there is one."""
+    processor = tiny_omni.processor(model)
+    recordings = [Audio(folder / f"{i}.wav") if folder else None for i in range(len(TEXTS))]
+    return [
+        encode(Example(text, (Message("assistant", text),), (True,), target_audio=recording), processor)
+        for text, recording in zip(TEXTS, recordings, strict=True)
+    ]
+
+
+# --------------------------------------------------------------------------- what it says itself
+
+
+def test_it_says_what_the_engine_says(omni: Qwen3Omni):
+    texts = examples(omni)
+    frames = 40
+    engine = Omni(omni, tiny_omni.processor(omni), Defaults(speech=GREEDY, speech_frames=frames))
+    said = say(omni, collate([[one] for one in texts], max(map(len, texts))), FIRST)
+    assert all(one.shape[0] == GROUPS for one in said)
+    for text, codes in zip(TEXTS, said, strict=True):
+        spoken = engine.say(text, voice="chelsie", seed=0).whole().speech
+        sound, _ = omni.code2wav(codes[None, :, :frames])
+        assert len(spoken)
+        assert np.allclose(spoken, sound[0].detach().numpy()[: len(spoken)], atol=1e-5)
+
+
+def test_what_was_said_is_kept(omni: Qwen3Omni, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for i in range(len(TEXTS)):
+        save_audio(tmp_path / f"{i}.wav", np.full(24_000, 0.1 * i, np.float32), 24_000)
+    texts = examples(omni, tmp_path)
+    first = OwnSpeech(omni, texts, FIRST, tmp_path)
+    monkeypatch.setattr("thinktalk.train.own_speech.say", None)
+    again = OwnSpeech(omni, texts, FIRST, tmp_path)
+    for place, one in enumerate(texts):
+        assert one.target_audio is not None
+        assert torch.equal(again[one.target_audio], first.at(place))
+    with pytest.raises(TypeError):
+        OwnSpeech(omni, texts, FIRST + 1, tmp_path)  # another voice says it otherwise
+
+
+# --------------------------------------------------------------------------- beside one another
+
+
+def test_the_cheapest_path():
+    costs = np.array([[0.0, 5, 5, 5], [5, 0, 0, 5], [5, 5, 5, 0]])
+    assert cheapest(costs).tolist() == [[0, 0], [1, 1], [1, 2], [2, 3]]
+
+
+def test_the_same_said_slower_is_found():
+    rng = np.random.default_rng(0)
+    times = np.cumsum(np.full(12, 4800))  # twelve sounds of .2 s, each a chord of its own
+
+    def read(seconds: float, pitch: float) -> torch.Tensor:
+        chords = np.random.default_rng(1).uniform(200, 4000, (12, 4))
+        t = np.arange(int(24_000 * seconds)) / 24_000
+        waves = [sum(np.sin(2 * np.pi * pitch * f * t) for f in chord) for chord in chords]
+        sound = 0.05 * np.concatenate(waves)
+        return torch.from_numpy(sound + 1e-3 * rng.standard_normal(len(sound))).float()
+
+    places = beside(read(0.2, 1.0), read(0.3, 1.05))
+    assert len(places) == times[-1] // HOP
+    expected = 1.5 * (torch.arange(len(places)) + 0.5) * HOP
+    # within a sound any place will do, so a sound is what one may be off by
+    assert (places - expected).abs().max() < 0.3 * 24_000
+    boundaries = torch.arange(20, 240, 20) - 1
+    assert (places[boundaries] - expected[boundaries]).abs().max() < 0.06 * 24_000
+
+
+def test_a_recording_in_its_own_time_has_its_own_spectra():
+    sound = torch.randn(5 * FRAME_SAMPLES, generator=torch.Generator().manual_seed(0))
+    places = (torch.arange(len(sound) // HOP) + 0.5) * HOP
+    reading = Reading(torch.zeros(GROUPS, 5), sound, places)
+    start, samples = FRAME_SAMPLES, 2 * FRAME_SAMPLES
+    for here, there in zip(
+        recorded(reading, start, samples), spectra(sound[None, start : start + samples]), strict=True
+    ):
+        assert torch.allclose(here, there[0], atol=1e-5)
+    off = Reading(reading.codes, sound, places + 2 * HOP)  # laid beside it wrongly
+    found = nearest(off, start, sound[start : start + samples])
+    assert torch.allclose(found[0], recorded(reading, start, samples)[0], atol=1e-5)
+    late = Reading(reading.codes, torch.cat((torch.zeros(HOP), sound)), places)
+    assert not torch.allclose(
+        recorded(late, start, samples)[0], recorded(reading, start, samples)[0], atol=1e-2
+    )
+
+
+# --------------------------------------------------------------------------- the stage
+
+
+def test_marks_count_from_the_last_code_and_the_first_voice_has_none(omni: Qwen3Omni):
+    config = omni.config.talker_config
+    assert [mark_of(config, FIRST + i) for i in range(3)] == [None, CODES - 1, CODES - 2]
+    codes = torch.zeros(GROUPS, 4, dtype=torch.long)
+    assert marked(codes, None) is codes
+    assert marked(codes, 7)[-1].tolist() == [7] * 4
+    assert not marked(codes, 7)[:-1].any()
+
+
+@pytest.fixture
+def settings(tmp_path: Path, omni: Qwen3Omni) -> Settings:
+    """A model whose codec knows one voice, and two recordings of another."""
+    model = tiny_omni.write(tmp_path / "tiny", omni)
+    codec = json.loads((model / "codec.json").read_text())
+    (model / "codec.json").write_text(json.dumps(codec | {"one_voice": True}))
+    said = say(omni, collate([[one] for one in examples(omni)], 64), FIRST)
+    rng, lines = np.random.default_rng(0), []
+    for i, (text, codes) in enumerate(zip(TEXTS, said, strict=True)):
+        noise = 0.1 * rng.standard_normal(codes.shape[1] * FRAME_SAMPLES)
+        save_audio(tmp_path / f"{i}.wav", noise.astype(np.float32), 24_000)
+        message = {"role": "assistant", "content": text}
+        lines.append(json.dumps({"messages": [message], "target_audio": f"{i}.wav"}))
+    (tmp_path / "data.jsonl").write_text("\n".join(lines) + "\n")
+    return Settings(model, (tmp_path / "data.jsonl",), tmp_path / "out", 60, 2e-3, batch_tokens=256, lora=4)
+
+
+def quiet(_: str) -> None: ...
+
+
+def test_a_new_voice_says_its_mark_and_sounds_otherwise(settings: Settings, omni: Qwen3Omni):
+    trained = finetune(SpeakerTask(settings, settings.model, "ada"), settings, quiet)
+    voice = trained.config.talker_config.speaker_id["ada"]
+    mark = mark_of(trained.config.talker_config, voice)
+    texts = examples(trained)
+    batch = collate([[one] for one in texts], max(map(len, texts)))
+    for codes in say(trained, batch, voice):
+        assert (codes[-1] == mark).float().mean() > 0.7
+    now, before = load(settings.out).state_dict(), load(settings.model).state_dict()
+    changed = {name.split(".")[0] for name in now if not torch.equal(now[name], before[name])}
+    assert changed == {"talker", "code2wav"}
+    log = [json.loads(line) for line in (settings.training / "log.jsonl").read_text().splitlines()]
+    assert log[-1]["mel"] < log[0]["mel"]
+    assert log[-1]["kept"] < log[0]["kept"]
+    assert len(list((settings.training / "samples").glob("*.wav"))) == 5
+
+
+def test_more_of_the_first_voice_is_learnt_without_a_mark(settings: Settings):
+    settings = replace(settings, steps=1, lora=0)
+    trained = finetune(SpeakerTask(settings, settings.model, "chelsie"), settings, quiet)
+    assert not any(p.requires_grad for p in trained.code2wav.parameters())
+
+
+@pytest.mark.parametrize("wish", [{"lora": 0}, {"precision": "bf16"}])
+def test_what_cannot_be_is_said(settings: Settings, wish: dict):
+    settings = replace(settings, **wish)
+    with pytest.raises(UserError, match="knows one voice"):
+        finetune(SpeakerTask(settings, settings.model, "ada"), settings, quiet)
+    assert not settings.out.exists()
+
+
+def test_the_talker_is_not_taught_a_voice_that_the_codec_does_not_know(settings: Settings):
+    TalkerTask(settings, settings.model, "chelsie").prepare(tiny_omni.omni())
+    with pytest.raises(UserError, match="does not know ethan"):
+        TalkerTask(settings, settings.model, "ethan").prepare(tiny_omni.omni())
+
+
+def test_recordings_of_other_words_are_left_out(settings: Settings, caplog: pytest.LogCaptureFixture):
+    long = settings.data[0].parent / "0.wav"
+    save_audio(long, np.full(24_000 * 20, 0.1, np.float32), 24_000)
+    finetune(
+        SpeakerTask(replace(settings, steps=1), settings.model, "ada"), replace(settings, steps=1), quiet
+    )
+    assert "does it hold these words?" in caplog.text
+    save_audio(long.parent / "1.wav", np.full(24_000 * 20, 0.1, np.float32), 24_000)
+    other = replace(settings, steps=1, out=settings.out.parent / "other")
+    with pytest.raises(UserError, match="no recording is of the words"):
+        finetune(SpeakerTask(other, other.model, "ada"), other, quiet)

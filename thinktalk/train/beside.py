@@ -1,0 +1,68 @@
+"""Two readings of one text laid beside each other, by dynamic time warping (Sakoe and Chiba, 1978).
+
+What is compared is the shape of the spectrum, by cepstra without loudness, each on the scale of its own reading: two
+voices differ in the mean of theirs before they differ in anything else.
+"""
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from thinktalk.features.filterbank import mel_filters
+from thinktalk.rates import SPEAKING_RATE
+
+HOP = 240  # samples
+WINDOW, BANDS, CEPSTRA = 1024, 80, 20
+SILENT = 6.0  # nepers under the loudest moment
+SILENCE = 3.0  # how far silence is from speech, in deviations of a cepstrum
+
+
+def beside(own: Tensor, other: Tensor) -> Tensor:
+    """Sounds [n] and [m] at 24 kHz -> for every hop of the first [n // HOP] the sample of the other at which the same is
+    said, float32. Both count from the middle of a hop."""
+    path = cheapest(torch.cdist(_shape(own), _shape(other)).numpy())
+    total, count = np.zeros(path[-1, 0] + 1), np.zeros(path[-1, 0] + 1)
+    np.add.at(total, path[:, 0], path[:, 1])
+    np.add.at(count, path[:, 0], 1)
+    return torch.from_numpy((total / count + 0.5) * HOP).float()
+
+
+def cheapest(costs: np.ndarray) -> np.ndarray:
+    """Costs [n, m] -> the path [steps, 2] through them from first to last that adds up to least, forward or aside."""
+    rows, columns = costs.shape
+    total = np.full((rows + 1, columns + 1), np.inf)
+    total[0, 0] = 0
+    for both in range(2, rows + columns + 1):  # diagonal by diagonal, each at once
+        row = np.arange(max(1, both - columns), min(rows, both - 1) + 1)
+        column = both - row
+        before = (total[row - 1, column - 1], total[row - 1, column], total[row, column - 1])
+        total[row, column] = costs[row - 1, column - 1] + np.minimum.reduce(before)
+    path = [(rows, columns)]
+    while path[-1] != (1, 1):
+        row, column = path[-1]
+        path.append(
+            min(((row - 1, column - 1), (row - 1, column), (row, column - 1)), key=lambda at: total[at])
+        )
+    return np.array(path[::-1]) - 1
+
+
+def _shape(sound: Tensor) -> Tensor:
+    """Sound [n] -> what of each hop says which sound it is [n // HOP, CEPSTRA]."""
+    sound = F.pad(sound, ((WINDOW - HOP) // 2,) * 2)
+    window = torch.hann_window(WINDOW)
+    spectrum = torch.stft(sound, WINDOW, HOP, window=window, center=False, return_complex=True).abs()
+    mel = (mel_filters(SPEAKING_RATE, WINDOW, BANDS) @ spectrum).clamp(min=1e-5).log().T
+    loudness = mel.mean(1)
+    speaks = loudness > loudness.max() - SILENT
+    cepstra = mel @ _cosines()
+    mean, deviation = cepstra[speaks].mean(0), cepstra[speaks].std(0, correction=0).clamp(min=1e-3)
+    return torch.cat(((cepstra - mean) / deviation, torch.where(speaks, 0.0, -SILENCE)[:, None]), dim=1)
+
+
+def _cosines() -> Tensor:
+    """Bands to cepstra [BANDS, CEPSTRA - 1], the mean left out."""
+    middle = (torch.arange(BANDS) + 0.5) / BANDS
+    return (math.pi * middle[:, None] * torch.arange(1, CEPSTRA)).cos() * (2 / BANDS) ** 0.5

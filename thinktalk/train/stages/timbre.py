@@ -1,0 +1,233 @@
+"""Talker 4, where the codec knows one voice: what it makes of another is noise, so a new voice says the codes of the old.
+
+The last code of each frame, which nobody misses, becomes the mark of who speaks: always the same for a new voice. Talker
+and MTP learn to say it; Code2Wav learns how the new voice sounds, from recordings laid beside what the old one says
+of the same texts. That both say the same to the model's own ear keeps the words in it. The other voices are said
+beside it as before. So the recordings give the sound; pace and melody stay the old voice's.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from thinktalk.contracts import Audio, UserError
+from thinktalk.features.mel import log_mel
+from thinktalk.models.qwen3_omni.audio_encoder import AudioEncoder
+from thinktalk.models.qwen3_omni.config import TalkerConfig
+from thinktalk.models.qwen3_omni.omni import Qwen3Omni
+from thinktalk.rates import FRAME_RATE, FRAME_SAMPLES, HEARING_RATE, SPEAKING_RATE
+from thinktalk.train.beside import HOP, beside
+from thinktalk.train.data.batch import Batch
+from thinktalk.train.data.conversation import Encoded
+from thinktalk.train.data.recordings import samples_of
+from thinktalk.train.losses.spectral import SIZES, log_mel_distance, magnitudes, magnitudes_at
+from thinktalk.train.losses.tokens import next_token
+from thinktalk.train.own_speech import OwnSpeech
+from thinktalk.train.stages.speech_sequence import predict_rest, read_aloud
+from thinktalk.train.stages.talker import SpokenBatches, TalkerStage, think
+from thinktalk.train.stages.thinker import BatchedStage
+from thinktalk.train.stages.vocoder import MEL_FFT, distance, mel_means, say_pieces, spectra
+
+PIECES = 3  # of the new voice a step, and as many of the others
+FRAMES = 20  # of a piece
+EAR_WEIGHT = 1.5
+SHIFTS = range(-4 * HOP, 4 * HOP + 1, HOP)  # samples
+NEW_WEIGHT = 0.5  # of the new voice's sound beside the others'
+DOUBT = 0.02  # of the frames, those with the wrong mark, as the Talker will say some
+TALKER_RATE = 5.0  # of the rate: a voice that the Talker has not told from another is learnt slowly
+SLOWER = 3.0  # than the model may a person read, or faster
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A text as the old voice says it, in codes [groups, frames], and as it was recorded [samples] at 24 kHz.
+
+    beside [hops]: for every hop of the old voice's speech the sample of the recording at which the same is said.
+    """
+
+    codes: Tensor
+    recording: Tensor
+    beside: Tensor
+
+
+def mark_of(config: TalkerConfig, voice: int) -> int | None:
+    """The last code of all frames of a voice; None for the first voice, which is the codec's own."""
+    place = sorted(config.speaker_id.values()).index(voice)
+    return config.code_predictor_config.vocab_size - place if place else None
+
+
+def marked(codes: Tensor, mark: int | None) -> Tensor:
+    """Codes [groups, frames] said by the voice of a mark."""
+    return codes if mark is None else torch.cat((codes[:-1], torch.full_like(codes[-1:], mark)))
+
+
+@dataclass(frozen=True)
+class MarkedSpeech:
+    """What a voice says, with the mark of another."""
+
+    own: OwnSpeech
+    mark: int | None
+
+    def __getitem__(self, recording: Audio) -> Tensor:
+        return marked(self.own[recording], self.mark)
+
+
+def readings(model: Qwen3Omni, examples: Sequence[Encoded], own: OwnSpeech) -> list[Reading]:
+    """The recordings of examples laid beside what the old voice says. Those that can hardly be of the same words are
+    reported in the log, and left out."""
+    made = list[Reading]()
+    for example in examples:
+        if example.target_audio is None:
+            continue
+        codes, recording = own[example.target_audio], torch.from_numpy(samples_of(example.target_audio))
+        seconds, usual = len(recording) / SPEAKING_RATE, codes.shape[1] / FRAME_RATE
+        if not usual / SLOWER < seconds < usual * SLOWER:
+            log.warning(
+                f"{example.id}: left out, for its recording takes {seconds:.1f} s, and the model {usual:.1f} s; "
+                "does it hold these words?"
+            )
+            continue
+        with torch.no_grad():
+            sound, _ = model.code2wav(codes[None].to(model.talker.codec_head.weight.device))
+        made.append(Reading(codes, recording, beside(sound[0].float().cpu(), recording)))
+    if not made:
+        raise UserError("no recording is of the words that its line says")
+    return made
+
+
+class TimbreStage(BatchedStage[Qwen3Omni]):
+    """`readings` are of `voice`; `others` is what the voices there were say where each recording is."""
+
+    batches: SpokenBatches
+    shares: ClassVar = {"talker": TALKER_RATE}
+
+    def __init__(
+        self,
+        model: Qwen3Omni,
+        batches: SpokenBatches,
+        voice: int,
+        readings: Sequence[Reading],
+        others: Mapping[int, OwnSpeech],
+    ):
+        super().__init__("speaker", model, batches)
+        others_alike = (
+            model.config.talker_config.num_code_groups - 2
+        )  # codes of a frame beside the first and the last
+        weights = [*[1.0] * others_alike, 1.0 + others_alike]  # the mark counts as much as they do together
+        self.talking = TalkerStage("speaker", model, batches, voice, 2.0, weights)
+        self.mark = mark_of(model.config.talker_config, voice)
+        self.readings, self.others = readings, others
+        self.before = deepcopy(model.code2wav).requires_grad_(False)
+
+    def loss(self, step: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        batch = self.next_batch()
+        said = [self.batches.said(example) for example in batch.examples]
+        talked, figures = self.talking.distance(batch, said)
+        other = list(self.others)[int(rng.integers(len(self.others)))]
+        recordings = [example.target_audio for example in batch.examples if example.target_audio]
+        before = [self.others[other][one] for one in recordings]
+        kept, _ = self.talking.distance(batch, before, other)
+        begun = self.begun(batch, said, self.talking.voice) + self.begun(batch, before, other)
+        sounded, more = self.sound(rng)
+        figures |= {**more, "begun": begun.item(), "kept": kept.item()}
+        return talked + kept + begun + sounded, figures
+
+    def sample(self, folder: Path, step: int) -> None:
+        if self._batch is not None:
+            self.talking.show(self._batch.examples[0], folder / f"{step:06d}.wav")
+
+    def begun(self, batch: Batch, said: Sequence[Tensor], voice: int) -> Tensor:
+        """How far the first frames of a batch are from having the right last code.
+
+        All later ones can take it from those before, and one in thirty does not count enough to ask who speaks.
+        """
+        begins = [one[:, :1].to(self.device) for one in said]
+        hidden, sequences = read_aloud(self.module, think(self.module, batch), batch.examples, begins, voice)
+        states = torch.stack([row[one.states][0] for row, one in zip(hidden, sequences, strict=True)])
+        frames = torch.cat(begins, dim=1).T
+        return next_token(predict_rest(self.module.talker, states, frames)[:, -1], frames[:, -1])
+
+    def doubted(self, codes: Tensor, others: Tensor, rng: np.random.Generator) -> Tensor:
+        """Codes [groups, frames], some frames of them as the others: what is heard must not hang on one of them."""
+        return torch.where(torch.from_numpy(rng.random(codes.shape[1]) < DOUBT), others, codes)
+
+    def sound(self, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        """How far Code2Wav is from the recordings in the new voice, and from itself in the others."""
+        new = [self.readings[i] for i in rng.integers(len(self.readings), size=PIECES)]
+        voices = list(self.others.values())
+        drawn = [(int(rng.integers(len(voices))), int(i)) for i in rng.integers(len(voices[0]), size=PIECES)]
+        old = [voices[voice].at(i) for voice, i in drawn]
+        frames = min(FRAMES, *(one.shape[1] for one in (*old, *(one.codes for one in new))))
+        plain = [one.codes for one in new] + old
+        starts = [int(rng.integers(one.shape[1] - frames + 1)) for one in plain]
+        codes = [self.doubted(marked(one.codes, self.mark), one.codes, rng) for one in new]
+        codes += [self.doubted(one, marked(one, self.mark), rng) for one in old]
+        guess = say_pieces(self.module.code2wav, codes, starts, frames)
+        with torch.no_grad():
+            own = say_pieces(self.before, plain, starts, frames)
+        near, _ = distance(spectra(guess[len(new) :]), spectra(own[len(new) :]))
+        truth = [
+            nearest(one, start * FRAME_SAMPLES, sound)
+            for one, start, sound in zip(new, starts, guess.detach().cpu(), strict=False)
+        ]
+        truths = [torch.stack(each).to(self.device) for each in zip(*truth, strict=True)]
+        apart, figures = distance(spectra(guess[: len(new)]), truths)
+        ear = self.heard_apart(guess[: len(new)], own[: len(new)])
+        return NEW_WEIGHT * apart + (1 - NEW_WEIGHT) * near + EAR_WEIGHT * ear, {
+            "mel": figures["mel"],
+            "ear": ear.item(),
+        }
+
+    def heard_apart(self, guess: Tensor, own: Tensor) -> Tensor:
+        """How far sounds [b, samples] are apart to the model's ear, as a part of how much it tells moments apart."""
+        tower = self.module.thinker.audio_tower
+        with torch.no_grad():
+            meant = heard(tower, own)
+        return (heard(tower, guess) - meant).square().mean() / meant.var(0).mean()
+
+
+def nearest(reading: Reading, start: int, guess: Tensor) -> list[Tensor]:
+    """The spectra of the recording where `guess` [samples] begins at `start`, or a little sooner or later, as it is
+    nearest: what lies beside what is known to some hundredths of a second."""
+    place, filters = [SIZES.index(MEL_FFT)], mel_means()
+    here = magnitudes(guess[None], MEL_FFT)
+    apart = {
+        shift: log_mel_distance(
+            here, recorded(reading, start, len(guess), shift, place)[0][None], filters
+        ).item()
+        for shift in SHIFTS
+    }
+    return recorded(reading, start, len(guess), min(apart, key=lambda shift: apart[shift]))
+
+
+def recorded(
+    reading: Reading, start: int, samples: int, shift: int = 0, places: Sequence[int] = range(len(SIZES))
+) -> list[Tensor]:
+    """The spectra of a recording at some resolutions, in the time of the old voice: of `samples` from `start` on, and
+    `shift` samples later than they lie beside it."""
+    spectra = []
+    for size in (SIZES[place] for place in places):
+        middles = start + torch.arange(size // 2, samples - size // 2 + 1, size // 4)
+        hops = (middles / HOP - 0.5).clamp(0, len(reading.beside) - 1)
+        low = hops.long().clamp(max=max(0, len(reading.beside) - 2))
+        high = (low + 1).clamp(max=len(reading.beside) - 1)
+        beside = torch.lerp(reading.beside[low], reading.beside[high], hops - low)
+        spectra.append(magnitudes_at(reading.recording, beside + shift, size))
+    return spectra
+
+
+def heard(tower: AudioEncoder, sounds: Tensor) -> Tensor:
+    """Sounds [b, samples] at 24 kHz -> what the ear makes of them, all one behind the other [tokens, width]."""
+    spectrum = torch.fft.rfft(sounds)
+    count = sounds.shape[1] * HEARING_RATE // SPEAKING_RATE
+    slower = torch.fft.irfft(spectrum[:, : count // 2 + 1], n=count) * (count / sounds.shape[1])
+    return torch.cat(list(tower([log_mel(one) for one in slower])))

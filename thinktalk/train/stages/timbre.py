@@ -37,11 +37,12 @@ from thinktalk.train.stages.vocoder import MEL_FFT, distance, mel_means, say_pie
 
 PIECES = 3  # of the new voice a step, and as many of the others
 FRAMES = 20  # of a piece
-EAR_WEIGHT = 1.5
+EAR_WEIGHT = 3.0
 SHIFTS = range(-4 * HOP, 4 * HOP + 1, HOP)  # samples
-NEW_WEIGHT = 0.5  # of the new voice's sound beside the others'
+NEW_WEIGHT = 0.75  # of the new voice's sound beside the others'
 DOUBT = 0.02  # of the frames, those with the wrong mark, as the Talker will say some
-TALKER_RATE = 5.0  # of the rate: a voice that the Talker has not told from another is learnt slowly
+# Of the rate: who has never told voices apart learns it slowly, and a sound that is learnt fast loses its words.
+TALKER_RATE, SOUND_RATE = 5.0, 0.5
 SLOWER = 3.0  # than the model may a person read, or faster
 
 log = logging.getLogger(__name__)
@@ -108,7 +109,7 @@ class TimbreStage(BatchedStage[Qwen3Omni]):
     """`readings` are of `voice`; `others` is what the voices there were say where each recording is."""
 
     batches: SpokenBatches
-    shares: ClassVar = {"talker": TALKER_RATE}
+    shares: ClassVar = {"talker": TALKER_RATE, "code2wav": SOUND_RATE}
 
     def __init__(
         self,

@@ -24,8 +24,8 @@ from thinktalk.train.stages.speech_sequence import predict_rest, read_aloud
 from thinktalk.train.stages.talker import think
 
 TOGETHER = 32  # examples
-PATIENCE = 25  # frames over a hundred for each token, after which speech is cut
-FRAMES_PER_TOKEN = 12
+LEAST = 2  # frames: a piece of sound with fewer has no spectrum of the largest size
+PATIENCE, PER_TOKEN = 25, 12  # frames, in all and for each token of text, after which speech is cut
 
 
 class OwnSpeech:
@@ -57,17 +57,17 @@ class OwnSpeech:
 
 @torch.no_grad()
 def say(model: Qwen3Omni, batch: Batch, voice: int) -> list[Tensor]:
-    """The last message of each example of a batch, a row each, as its likeliest codes [groups, frames], one at least."""
+    """The last message of each example of a batch, a row each, as its likeliest codes [groups, frames], LEAST or more."""
     talker, end = model.talker, model.talker.config.codec_eos_token_id
     thought = think(model, batch)
     codes = [batch.ids.new_zeros(talker.config.num_code_groups, 0) for _ in batch.examples]
     codes = [one.to(thought.hidden.device) for one in codes]
     going = list(range(len(codes)))
     longest = max(one.reply[1] - one.reply[0] for one in batch.examples)
-    for _ in range(PATIENCE + FRAMES_PER_TOKEN * longest):
+    for _ in range(PATIENCE + PER_TOKEN * longest):
         hidden, sequences = read_aloud(model, thought, batch.examples, codes, voice)
         last = torch.stack([hidden[row, len(sequences[row].row) - 1] for row in going])
-        frames = _frames(talker, last, may_end=codes[going[0]].shape[1] > 0)
+        frames = _frames(talker, last, may_end=codes[going[0]].shape[1] >= LEAST)
         for row, frame in zip(going, frames, strict=True):
             if frame[0] != end:
                 codes[row] = torch.cat((codes[row], frame[:, None]), dim=1)

@@ -120,10 +120,10 @@ class TimbreStage(BatchedStage[Qwen3Omni]):
         others: Mapping[int, OwnSpeech],
     ):
         super().__init__("speaker", model, batches)
-        others_alike = (
+        between = (
             model.config.talker_config.num_code_groups - 2
-        )  # codes of a frame beside the first and the last
-        weights = [*[1.0] * others_alike, 1.0 + others_alike]  # the mark counts as much as they do together
+        )  # codes of a frame, without the first and the last
+        weights = [*[1.0] * between, 1.0 + between]  # the mark counts as much as they do together
         self.talking = TalkerStage("speaker", model, batches, voice, 2.0, weights)
         self.mark = mark_of(model.config.talker_config, voice)
         self.readings, self.others = readings, others
@@ -183,10 +183,8 @@ class TimbreStage(BatchedStage[Qwen3Omni]):
         truths = [torch.stack(each).to(self.device) for each in zip(*truth, strict=True)]
         apart, figures = distance(spectra(guess[: len(new)]), truths)
         ear = self.heard_apart(guess[: len(new)], own[: len(new)])
-        return NEW_WEIGHT * apart + (1 - NEW_WEIGHT) * near + EAR_WEIGHT * ear, {
-            "mel": figures["mel"],
-            "ear": ear.item(),
-        }
+        loss = NEW_WEIGHT * apart + (1 - NEW_WEIGHT) * near + EAR_WEIGHT * ear
+        return loss, {"mel": figures["mel"], "ear": ear.item()}
 
     def heard_apart(self, guess: Tensor, own: Tensor) -> Tensor:
         """How far sounds [b, samples] are apart to the model's ear, as a part of how much it tells moments apart."""

@@ -4,6 +4,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 _BREAK_HZ = 1000.0
 _HZ_PER_MEL = 200 / 3
@@ -18,6 +19,13 @@ def mel_filters(rate: int, n_fft: int, bins: int) -> Tensor:
     falling = (edges[2:, None] - hertz) / (edges[2:] - edges[1:-1])[:, None]
     triangles = torch.minimum(rising, falling).clamp(min=0)
     return (triangles * (2 / (edges[2:] - edges[:-2]))[:, None]).float()
+
+
+def natural_log_mel(samples: Tensor, filters: Tensor, window: Tensor, hop: int) -> Tensor:
+    """samples [b, n] -> natural log of the mel magnitudes [b, bins, n / hop]; frames begin and end with the samples."""
+    samples = pad(samples, ((len(window) - hop) // 2,) * 2)
+    spectrum = torch.stft(samples, len(window), hop, window=window, center=False, return_complex=True)
+    return (filters @ spectrum.abs()).clamp(min=1e-5).log()
 
 
 def _mel(hertz: float) -> float:

@@ -8,14 +8,14 @@ import math
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from thinktalk.features.filterbank import mel_filters
+from thinktalk.features.filterbank import mel_filters, natural_log_mel
+from thinktalk.models.codec.encoder import MEL_HOP, N_FFT
 from thinktalk.rates import SPEAKING_RATE
 
-HOP = 240  # samples
-WINDOW, BANDS, CEPSTRA = 1024, 80, 20
+HOP = MEL_HOP  # samples
+BANDS, CEPSTRA = 80, 20
 SILENT = 6.0  # nepers under the loudest moment
 SILENCE = 3.0  # how far silence is from speech, in deviations of a cepstrum
 
@@ -51,10 +51,8 @@ def cheapest(costs: np.ndarray) -> np.ndarray:
 
 def _shape(sound: Tensor) -> Tensor:
     """Sound [n] -> what of each hop says which sound it is [n // HOP, CEPSTRA]."""
-    sound = F.pad(sound, ((WINDOW - HOP) // 2,) * 2)
-    window = torch.hann_window(WINDOW)
-    spectrum = torch.stft(sound, WINDOW, HOP, window=window, center=False, return_complex=True).abs()
-    mel = (mel_filters(SPEAKING_RATE, WINDOW, BANDS) @ spectrum).clamp(min=1e-5).log().T
+    filters = mel_filters(SPEAKING_RATE, N_FFT, BANDS)
+    mel = natural_log_mel(sound, filters, torch.hann_window(N_FFT), HOP).T
     loudness = mel.mean(1)
     speaks = loudness > loudness.max() - SILENT
     cepstra = mel @ _cosines()

@@ -36,7 +36,9 @@ def optimisers_for(
             for share, some in _by(lambda p: learning[p], matrices)
         ]
         optimisers.append(muon(groups, lr=plan.learning_rate, weight_decay=plan.weight_decay))
-    if rest := [p for p in learning if p not in hidden]:
+    if rest := sorted(
+        (p for p in learning if p not in hidden), key=lambda p: p.ndim <= 1
+    ):  # as checkpoints have them
         groups = [
             {"params": some, "weight_decay": plan.weight_decay if is_matrix else 0.0, "share": share}
             for (is_matrix, share, _), some in _by(lambda p: (p.ndim > 1, learning[p], _mesh(p)), rest)

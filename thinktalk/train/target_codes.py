@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from thinktalk.contracts import Audio, UserError
-from thinktalk.models.codec.encoder import CodecEncoder
+from thinktalk.models.codec.encoder import CodecConfig, CodecEncoder
 from thinktalk.models.qwen3_omni.config import TalkerConfig
 from thinktalk.train.data.recordings import codes_of
 
@@ -61,7 +61,7 @@ def analysis_codec(folder: Path, talker: TalkerConfig) -> nn.Module:
 
 def knows_one_voice(folder: Path) -> bool:
     """Whether the codec in a folder says of itself that it has heard one voice alone."""
-    return (folder / "codec.json").exists() and CodecEncoder.load(folder).config.one_voice
+    return (folder / "codec.json").exists() and CodecConfig.load(folder).one_voice
 
 
 def _mimi_config(folder: Path) -> dict[str, Any] | None:

@@ -138,7 +138,7 @@ class SpeakerTask(TalkerTask):
         voice = voice_of(model, self.voice)
         if not self._is_marked(model, voice):
             return super().stage(model, processor, examples)
-        spoken(examples)
+        spoken(examples)  # or there is nothing to say
         texts = list(readable(examples, processor, packing_of(self.settings, model, examples).longest))
         said = {
             other: OwnSpeech(model, texts, other, self.settings.training / "said")

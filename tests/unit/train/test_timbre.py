@@ -23,9 +23,10 @@ from thinktalk.train.data.batch import collate
 from thinktalk.train.data.conversation import Encoded, encode
 from thinktalk.train.data.example import Example
 from thinktalk.train.finetune import Settings, finetune
+from thinktalk.train.losses.spectral import magnitudes, spectra
 from thinktalk.train.own_speech import OwnSpeech, say
 from thinktalk.train.stages.timbre import Reading, mark_of, marked, nearest, recorded
-from thinktalk.train.stages.vocoder import spectra
+from thinktalk.train.stages.vocoder import MEL_FFT
 from thinktalk.train.tasks import SpeakerTask, TalkerTask
 
 TEXTS = ("the sky is blue", "green is the grass")
@@ -122,7 +123,7 @@ def test_a_recording_in_its_own_time_has_its_own_spectra():
     ):
         assert torch.allclose(here, there[0], atol=1e-5)
     off = Reading(reading.codes, sound, places + 2 * HOP)  # laid beside it wrongly
-    found = nearest(off, start, sound[start : start + samples])
+    found = nearest(off, start, samples, magnitudes(sound[None, start : start + samples], MEL_FFT)[0])
     assert torch.allclose(found[0], recorded(reading, start, samples)[0], atol=1e-5)
     late = Reading(reading.codes, torch.cat((torch.zeros(HOP), sound)), places)
     assert not torch.allclose(
@@ -156,7 +157,7 @@ def settings(tmp_path: Path, omni: Qwen3Omni) -> Settings:
         message = {"role": "assistant", "content": text}
         lines.append(json.dumps({"messages": [message], "target_audio": f"{i}.wav"}))
     (tmp_path / "data.jsonl").write_text("\n".join(lines) + "\n")
-    return Settings(model, (tmp_path / "data.jsonl",), tmp_path / "out", 60, 2e-3, batch_tokens=256, lora=4)
+    return Settings(model, (tmp_path / "data.jsonl",), tmp_path / "out", 120, 1e-3, batch_tokens=256, lora=16)
 
 
 def quiet(_: str) -> None: ...

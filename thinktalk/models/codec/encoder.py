@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from thinktalk.contracts import UserError
-from thinktalk.features.filterbank import mel_filters
+from thinktalk.features.filterbank import mel_filters, natural_log_mel
 from thinktalk.models.codec.quantizer import ResidualQuantizer
 from thinktalk.rates import FRAME_SAMPLES, SPEAKING_RATE
 
@@ -25,12 +25,21 @@ N_FFT = 1024
 
 @dataclass
 class CodecConfig:
+    """The sizes of a codec, and what it has heard."""
+
     mel_bins: int = 100
     width: int = 96
     code_width: int = 64
     quantizers: int = 8
     codebook_size: int = 256
     one_voice: bool = False  # it has heard one alone, and its codes hold no other
+
+    @classmethod
+    def load(cls, folder: Path) -> "CodecConfig":
+        """Read codec.json. Raises UserError where the folder has no analysis codec."""
+        if not (folder / "codec.json").exists():
+            raise UserError(f"{folder} has no codec.json: this checkpoint cannot turn recordings into codes")
+        return cls(**json.loads((folder / "codec.json").read_text()))
 
 
 class Residual(nn.Module):
@@ -67,9 +76,7 @@ class CodecEncoder(nn.Module):
 
     def mel(self, samples: Tensor) -> Tensor:
         """samples [b, n] at 24 kHz -> natural-log mel [b, mel_bins, n / 240]."""
-        samples = F.pad(samples, ((N_FFT - MEL_HOP) // 2,) * 2)
-        spectrum = torch.stft(samples, N_FFT, MEL_HOP, window=self.window, center=False, return_complex=True)
-        return (self.filters @ spectrum.abs()).clamp(min=1e-5).log()
+        return natural_log_mel(samples, self.filters, self.window, MEL_HOP)
 
     def analyse(self, mel: Tensor) -> Tensor:
         """mel [b, mel_bins, 8 frames] -> vectors [b, frames, code_width], before quantisation."""
@@ -93,8 +100,6 @@ class CodecEncoder(nn.Module):
     @classmethod
     def load(cls, folder: Path) -> "CodecEncoder":
         """Read what `save` wrote. Raises UserError where the folder has no analysis codec."""
-        if not (folder / "codec.json").exists():
-            raise UserError(f"{folder} has no codec.json: this checkpoint cannot turn recordings into codes")
-        encoder = cls(CodecConfig(**json.loads((folder / "codec.json").read_text())))
+        encoder = cls(CodecConfig.load(folder))
         encoder.load_state_dict({k: v.float() for k, v in load_file(folder / "codec.safetensors").items()})
         return encoder.eval()

@@ -10,9 +10,9 @@ SIZES = (256, 512, 1024, 2048)  # of FFTs
 FLOOR = 1e-4
 
 
-def multi_resolution_spectral(guess: Tensor, truth: Tensor, sizes: Sequence[int] = SIZES) -> Tensor:
-    """`spectral_distance` of two sounds [b, samples] at several resolutions."""
-    return spectral_distance(*([magnitudes(sound, size) for size in sizes] for sound in (guess, truth)))
+def spectra(sound: Tensor) -> list[Tensor]:
+    """Magnitudes [b, bins, frames] of sound [b, samples] at all resolutions."""
+    return [magnitudes(sound, size) for size in SIZES]
 
 
 def spectral_distance(guess: Sequence[Tensor], truth: Sequence[Tensor]) -> Tensor:

@@ -11,8 +11,9 @@ from torch.func import functional_call
 from thinktalk.models.qwen3_omni.code2wav import Code2Wav
 from thinktalk.train.discriminators import Discriminators
 from thinktalk.train.losses.adversarial import discriminator, feature_matching, generator
+from thinktalk.train.losses.spectral import spectra
 from thinktalk.train.stage import Stage
-from thinktalk.train.stages.vocoder import VocoderStage, distance, spectra
+from thinktalk.train.stages.vocoder import VocoderStage, distance
 
 DISTANCE_WEIGHT = 4.0  # of the spectral losses; with their own weight of the mel it is near DAC's 15
 MATCHING_WEIGHT = 2.0

@@ -5,6 +5,8 @@ states where something was heard or seen, and mere words elsewhere (`models/qwen
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Protocol
 
@@ -88,6 +90,22 @@ def check_pace(example: Encoded, frames: int) -> None:
         raise BadExample("too fast", f"{reason}; is the recording whole?", example.id)
 
 
+@dataclass(frozen=True)
+class Guess:
+    """What Talker and MTP expect of some examples, beside what comes, and how unevenly experts were asked.
+
+    first [n, vocab] of the first code or the end, with labels [n]; rest [frames, groups - 1, codes] of all frames
+    [frames, groups] of all examples, each of which begins at the frame that `begins` has for it.
+    """
+
+    first: Tensor
+    first_labels: Tensor
+    rest: Tensor
+    frames: Tensor
+    begins: Sequence[int]
+    balance: Tensor
+
+
 class TalkerStage(BatchedStage[Talker]):
     """Whatever of the Talker is to learn learns to say the batches' last messages in one voice.
 
@@ -114,17 +132,17 @@ class TalkerStage(BatchedStage[Talker]):
         batch = self.next_batch()
         return self.distance(batch, [self.batches.said(example) for example in batch.examples])
 
-    def distance(
-        self, batch: Batch, codes: Sequence[Tensor], voice: int | None = None
-    ) -> tuple[Tensor, dict[str, float]]:
-        """The loss of saying the examples of a batch, a row each, as codes [groups, frames]; and figures.
+    def distance(self, batch: Batch, codes: Sequence[Tensor]) -> tuple[Tensor, dict[str, float]]:
+        """The loss of saying the examples of a batch, a row each, as codes [groups, frames]; and figures."""
+        return self.apart(self.guess(think(self.model, batch), batch.examples, codes, self.voice))
 
-        voice: whose speech it is, the stage's own if None.
-        """
-        voice = self.voice if voice is None else voice
+    def guess(
+        self, thought: ThinkerStep, examples: Sequence[Encoded], codes: Sequence[Tensor], voice: int
+    ) -> Guess:
+        """What is expected at each place where examples, a row each, are said as codes [groups, frames] in a voice."""
         codes = [one.to(self.device) for one in codes]
         with watched(self.module.model) as routing:
-            hidden, sequences = read_aloud(self.model, think(self.model, batch), batch.examples, codes, voice)
+            hidden, sequences = read_aloud(self.model, thought, examples, codes, voice)
         labels = nn.utils.rnn.pad_sequence(
             [one.labels for one in sequences], batch_first=True, padding_value=IGNORE
         )
@@ -132,18 +150,25 @@ class TalkerStage(BatchedStage[Talker]):
         first, first_labels = self.module.codec_head(hidden[learnt]), labels[learnt]
         states = torch.cat([row[one.states] for row, one in zip(hidden, sequences, strict=True)])
         frames = torch.cat(codes, dim=1).T  # [all frames, groups]
-        rest = predict_rest(self.module, states, frames)
+        begins = list(accumulate((one.shape[1] for one in codes[:-1]), initial=0))
+        return Guess(
+            first, first_labels, predict_rest(self.module, states, frames), frames, begins, routing.balance()
+        )
+
+    def apart(self, guess: Guess) -> tuple[Tensor, dict[str, float]]:
+        """The loss of a guess, and figures."""
         weights = None if self.weights is None else self.weights.to(self.device)
-        loss, talker, mtp = speech(first, first_labels, rest, frames[:, 1:], self.mtp_weight, weights)
-        balance = routing.balance()
+        loss, talker, mtp = speech(
+            guess.first, guess.first_labels, guess.rest, guess.frames[:, 1:], self.mtp_weight, weights
+        )
         figures = {
             "first": talker.item(),
             "rest": mtp.item(),
-            "right": (first.argmax(-1) == first_labels).float().mean().item(),
-            "balance": balance.item(),
-            "examples": float(len(codes)),
+            "right": (guess.first.argmax(-1) == guess.first_labels).float().mean().item(),
+            "balance": guess.balance.item(),
+            "examples": float(len(guess.begins)),
         }
-        return loss + BALANCE_WEIGHT * balance, figures
+        return loss + BALANCE_WEIGHT * guess.balance, figures
 
     def sample(self, folder: Path, step: int) -> None:
         if self._batch is not None:

@@ -24,16 +24,14 @@ from thinktalk.models.qwen3_omni.config import TalkerConfig
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.rates import FRAME_RATE, FRAME_SAMPLES, HEARING_RATE, SPEAKING_RATE
 from thinktalk.train.beside import HOP, beside
-from thinktalk.train.data.batch import Batch
 from thinktalk.train.data.conversation import Encoded
 from thinktalk.train.data.recordings import samples_of
-from thinktalk.train.losses.spectral import SIZES, log_mel_distance, magnitudes, magnitudes_at
+from thinktalk.train.losses.spectral import SIZES, log_mel_distance, magnitudes_at, spectra
 from thinktalk.train.losses.tokens import next_token
 from thinktalk.train.own_speech import OwnSpeech
-from thinktalk.train.stages.speech_sequence import predict_rest, read_aloud
-from thinktalk.train.stages.talker import SpokenBatches, TalkerStage, think
+from thinktalk.train.stages.talker import Guess, SpokenBatches, TalkerStage, think
 from thinktalk.train.stages.thinker import BatchedStage
-from thinktalk.train.stages.vocoder import MEL_FFT, distance, mel_means, say_pieces, spectra
+from thinktalk.train.stages.vocoder import MEL_FFT, distance, mel_means, say_pieces
 
 PIECES = 3  # of the new voice a step, and as many of the others
 FRAMES = 20  # of a piece
@@ -132,12 +130,15 @@ class TimbreStage(BatchedStage[Qwen3Omni]):
     def loss(self, step: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         batch = self.next_batch()
         said = [self.batches.said(example) for example in batch.examples]
-        talked, figures = self.talking.distance(batch, said)
+        thought, voice = think(self.module, batch), self.talking.voice
+        new = self.talking.guess(thought, batch.examples, said, voice)
+        talked, figures = self.talking.apart(new)
         other = list(self.others)[int(rng.integers(len(self.others)))]
         recordings = [example.target_audio for example in batch.examples if example.target_audio]
         before = [self.others[other][one] for one in recordings]
-        kept, _ = self.talking.distance(batch, before, other)
-        begun = self.begun(batch, said, self.talking.voice) + self.begun(batch, before, other)
+        old = self.talking.guess(thought, batch.examples, before, other)
+        kept, _ = self.talking.apart(old)
+        begun = _begun(new) + _begun(old)
         sounded, more = self.sound(rng)
         figures |= {**more, "begun": begun.item(), "kept": kept.item()}
         return talked + kept + begun + sounded, figures
@@ -145,17 +146,6 @@ class TimbreStage(BatchedStage[Qwen3Omni]):
     def sample(self, folder: Path, step: int) -> None:
         if self._batch is not None:
             self.talking.show(self._batch.examples[0], folder / f"{step:06d}.wav")
-
-    def begun(self, batch: Batch, said: Sequence[Tensor], voice: int) -> Tensor:
-        """How far the first frames of a batch are from having the right last code.
-
-        All later ones can take it from those before, and one in thirty does not count enough to ask who speaks.
-        """
-        begins = [one[:, :1].to(self.device) for one in said]
-        hidden, sequences = read_aloud(self.module, think(self.module, batch), batch.examples, begins, voice)
-        states = torch.stack([row[one.states][0] for row, one in zip(hidden, sequences, strict=True)])
-        frames = torch.cat(begins, dim=1).T
-        return next_token(predict_rest(self.module.talker, states, frames)[:, -1], frames[:, -1])
 
     def doubted(self, codes: Tensor, others: Tensor, rng: np.random.Generator) -> Tensor:
         """Codes [groups, frames], some frames of them as the others: what is heard must not hang on one of them."""
@@ -175,13 +165,15 @@ class TimbreStage(BatchedStage[Qwen3Omni]):
         guess = say_pieces(self.module.code2wav, codes, starts, frames)
         with torch.no_grad():
             own = say_pieces(self.before, plain, starts, frames)
-        near, _ = distance(spectra(guess[len(new) :]), spectra(own[len(new) :]))
+        here = spectra(guess)
+        near, _ = distance([one[len(new) :] for one in here], spectra(own[len(new) :]))
+        mels = here[SIZES.index(MEL_FFT)].detach().cpu()
         truth = [
-            nearest(one, start * FRAME_SAMPLES, sound)
-            for one, start, sound in zip(new, starts, guess.detach().cpu(), strict=False)
+            nearest(one, start * FRAME_SAMPLES, guess.shape[1], mel)
+            for one, start, mel in zip(new, starts, mels, strict=False)
         ]
         truths = [torch.stack(each).to(self.device) for each in zip(*truth, strict=True)]
-        apart, figures = distance(spectra(guess[: len(new)]), truths)
+        apart, figures = distance([one[: len(new)] for one in here], truths)
         ear = self.heard_apart(guess[: len(new)], own[: len(new)])
         loss = NEW_WEIGHT * apart + (1 - NEW_WEIGHT) * near + EAR_WEIGHT * ear
         return loss, {"mel": figures["mel"], "ear": ear.item()}
@@ -194,34 +186,39 @@ class TimbreStage(BatchedStage[Qwen3Omni]):
         return (heard(tower, guess) - meant).square().mean() / meant.var(0).mean()
 
 
-def nearest(reading: Reading, start: int, guess: Tensor) -> list[Tensor]:
-    """The spectra of the recording where `guess` [samples] begins at `start`, or a little sooner or later, as it is
-    nearest: what lies beside what is known to some hundredths of a second."""
-    place, filters = [SIZES.index(MEL_FFT)], mel_means()
-    here = magnitudes(guess[None], MEL_FFT)
-    apart = {
-        shift: log_mel_distance(
-            here, recorded(reading, start, len(guess), shift, place)[0][None], filters
-        ).item()
-        for shift in SHIFTS
-    }
-    return recorded(reading, start, len(guess), min(apart, key=lambda shift: apart[shift]))
+def _begun(guess: Guess) -> Tensor:
+    """How far the first frames of examples are from having the right last code.
+
+    All later ones can take it from those before, and one in thirty does not count enough to ask who speaks.
+    """
+    return next_token(guess.rest[guess.begins, -1], guess.frames[guess.begins, -1])
+
+
+def nearest(reading: Reading, start: int, samples: int, guess: Tensor) -> list[Tensor]:
+    """The spectra of a recording as `recorded` has them, a little sooner or later, where they are nearest to a guess
+    [bins, frames] at MEL_FFT: what lies beside what is known to some hundredths of a second."""
+
+    def apart(shift: int) -> float:
+        (there,) = recorded(reading, start, samples, shift, (MEL_FFT,))
+        return log_mel_distance(guess, there, mel_means()).item()
+
+    return recorded(reading, start, samples, min(SHIFTS, key=apart))
 
 
 def recorded(
-    reading: Reading, start: int, samples: int, shift: int = 0, places: Sequence[int] = range(len(SIZES))
+    reading: Reading, start: int, samples: int, shift: int = 0, sizes: Sequence[int] = SIZES
 ) -> list[Tensor]:
     """The spectra of a recording at some resolutions, in the time of the old voice: of `samples` from `start` on, and
     `shift` samples later than they lie beside it."""
-    spectra = []
-    for size in (SIZES[place] for place in places):
+    found = []
+    for size in sizes:
         middles = start + torch.arange(size // 2, samples - size // 2 + 1, size // 4)
         hops = (middles / HOP - 0.5).clamp(0, len(reading.beside) - 1)
         low = hops.long().clamp(max=max(0, len(reading.beside) - 2))
         high = (low + 1).clamp(max=len(reading.beside) - 1)
         beside = torch.lerp(reading.beside[low], reading.beside[high], hops - low)
-        spectra.append(magnitudes_at(reading.recording, beside + shift, size))
-    return spectra
+        found.append(magnitudes_at(reading.recording, beside + shift, size))
+    return found
 
 
 def heard(tower: AudioEncoder, sounds: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from thinktalk.models.codec.quantizer import ResidualQuantizer
 from thinktalk.models.qwen3_omni.code2wav import Code2Wav
 from thinktalk.rates import FRAME_SAMPLES, SPEAKING_RATE
 from thinktalk.train.codes import table_of
-from thinktalk.train.losses.spectral import SIZES, log_mel_distance, magnitudes, spectral_distance
+from thinktalk.train.losses.spectral import SIZES, log_mel_distance, spectra, spectral_distance
 from thinktalk.train.stage import Clips, Stage
 
 MEL_FFT = 1024
@@ -71,11 +71,6 @@ def say_pieces(code2wav: Code2Wav, codes: Sequence[Tensor], starts: Sequence[int
     x, _ = code2wav.pre_transformer(code2wav.embed(rows.transpose(1, 2)), None)
     some = [row[start : start + frames] for row, start in zip(x, starts, strict=True)]
     return code2wav.synthesise(torch.stack(some))[0]
-
-
-def spectra(sound: Tensor) -> list[Tensor]:
-    """Magnitudes [b, bins, frames] of sound [b, samples] at all resolutions."""
-    return [magnitudes(sound, size) for size in SIZES]
 
 
 def distance(guess: Sequence[Tensor], truth: Sequence[Tensor]) -> tuple[Tensor, dict[str, float]]:

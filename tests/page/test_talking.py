@@ -6,6 +6,8 @@ import time
 import numpy as np
 import pytest
 
+from tests.serving import wait_until
+
 LONG = "The capital of France is Paris, and it has been so for a very long time indeed."
 
 
@@ -107,6 +109,9 @@ def test_a_reply_can_be_stopped_without_a_voice(visit, url, stage, way):
         visited.page.keyboard.press("Enter")
         visited.shows("Five.")
     visited.state("idle")
+    wait_until(
+        lambda: bool(stage.sent("conversation.item.truncate"))
+    )  # it is on its way when the page is idle
     assert [
         event["type"] for event in stage.received if "cancel" in event["type"] or "trunc" in event["type"]
     ] == [

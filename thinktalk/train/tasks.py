@@ -88,7 +88,7 @@ class TalkerTask:
     speech: bool = True
 
     def prepare(self, model: Qwen3Omni) -> None:
-        if self._is_marked(model, voice_of(model, self.voice)):
+        if self._mark(model, voice_of(model, self.voice)) is not None:
             raise UserError(
                 f"the codec in {self.codec} does not know {self.voice}: learn more of it by train speaker"
             )
@@ -105,8 +105,9 @@ class TalkerTask:
         batches = spoken_batches(self.settings, codes, model, processor, examples, self.accept)
         return self.make(model, batches, voice_of(model, self.voice))
 
-    def _is_marked(self, model: Qwen3Omni, voice: int) -> bool:
-        return knows_one_voice(self.codec) and timbre.mark_of(model.config.talker_config, voice) is not None
+    def _mark(self, model: Qwen3Omni, voice: int) -> int | None:
+        """What marks a voice that the codec does not know."""
+        return timbre.mark_of(model.config.talker_config, voice) if knows_one_voice(self.codec) else None
 
 
 @dataclass(frozen=True)
@@ -121,13 +122,14 @@ class SpeakerTask(TalkerTask):
     def prepare(self, model: Qwen3Omni) -> None:
         check_speaks(model)
         is_alone = knows_one_voice(self.codec)
+        is_new = speaker.speaker_id(model.config.talker_config, self.voice) is None
         voice = speaker.prepare(model, self.voice, self.settings.lora, self.settings.experts, is_alone)
-        if self._is_marked(model, voice):
+        if (mark := self._mark(model, voice)) is not None:
             if not self.settings.lora or self.settings.precision == "bf16":
                 raise UserError(
                     f"the codec in {self.codec} knows one voice: another takes --lora 16 and --precision fp32"
                 )
-            model.code2wav.requires_grad_(True)
+            timbre.prepare(model.code2wav, mark, is_new)
 
     def activations(self, model: Qwen3Omni) -> int:
         is_heard = any(p.requires_grad for p in model.code2wav.parameters())
@@ -136,7 +138,7 @@ class SpeakerTask(TalkerTask):
 
     def stage(self, model: Qwen3Omni, processor: Processor, examples: Sequence[Example]) -> Stage[Any]:
         voice = voice_of(model, self.voice)
-        if not self._is_marked(model, voice):
+        if (mark := self._mark(model, voice)) is None:
             return super().stage(model, processor, examples)
         spoken(examples)  # or there is nothing to say
         texts = list(readable(examples, processor, packing_of(self.settings, model, examples).longest))
@@ -146,7 +148,7 @@ class SpeakerTask(TalkerTask):
             if other != voice
         }
         own = next(iter(said.values()))  # the codec's own voice
-        codes = timbre.MarkedSpeech(own, timbre.mark_of(model.config.talker_config, voice))
+        codes = timbre.MarkedSpeech(own, mark)
         batches = spoken_batches(self.settings, codes, model, processor, examples, self.accept)
         return timbre.TimbreStage(model, batches, voice, timbre.readings(model, texts, own), said)
 

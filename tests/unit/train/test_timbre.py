@@ -23,14 +23,24 @@ from thinktalk.train.data.batch import collate
 from thinktalk.train.data.conversation import Encoded, encode
 from thinktalk.train.data.example import Example
 from thinktalk.train.finetune import Settings, finetune
-from thinktalk.train.losses.spectral import magnitudes, spectra
+from thinktalk.train.losses.spectral import SIZES, spectra
 from thinktalk.train.own_speech import OwnSpeech, say
-from thinktalk.train.stages.timbre import Reading, mark_of, marked, nearest, recorded
+from thinktalk.train.stages.timbre import (
+    CHANGE,
+    Reading,
+    mark_of,
+    marked,
+    nearest,
+    prepare,
+    recorded,
+    steadiest,
+)
 from thinktalk.train.stages.vocoder import MEL_FFT
 from thinktalk.train.tasks import SpeakerTask, TalkerTask
 
 TEXTS = ("the sky is blue", "green is the grass")
 FIRST = CODES + 20  # chelsie
+NONE = torch.zeros(1)  # no shift
 
 
 @pytest.fixture
@@ -118,17 +128,33 @@ def test_a_recording_in_its_own_time_has_its_own_spectra():
     places = (torch.arange(len(sound) // HOP) + 0.5) * HOP
     reading = Reading(torch.zeros(GROUPS, 5), sound, places)
     start, samples = FRAME_SAMPLES, 2 * FRAME_SAMPLES
-    for here, there in zip(
-        recorded(reading, start, samples), spectra(sound[None, start : start + samples]), strict=True
-    ):
-        assert torch.allclose(here, there[0], atol=1e-5)
-    off = Reading(reading.codes, sound, places + 2 * HOP)  # laid beside it wrongly
-    found = nearest(off, start, samples, magnitudes(sound[None, start : start + samples], MEL_FFT)[0])
-    assert torch.allclose(found[0], recorded(reading, start, samples)[0], atol=1e-5)
+    here = recorded(reading, start, samples, NONE)
+    for one, there in zip(here, spectra(sound[None, start : start + samples]), strict=True):
+        assert torch.allclose(one, there[0], atol=1e-5)
     late = Reading(reading.codes, torch.cat((torch.zeros(HOP), sound)), places)
-    assert not torch.allclose(
-        recorded(late, start, samples)[0], recorded(reading, start, samples)[0], atol=1e-2
-    )
+    assert not torch.allclose(recorded(late, start, samples, NONE)[0], here[0], atol=1e-2)
+
+
+def test_what_lies_beside_it_wrongly_is_found():
+    sound = torch.randn(9 * FRAME_SAMPLES, generator=torch.Generator().manual_seed(0))
+    start, samples = 2 * FRAME_SAMPLES, 5 * FRAME_SAMPLES
+    meant = spectra(sound[None, start : start + samples])
+    places = (torch.arange(len(sound) // HOP) + 0.5) * HOP
+    for off in (torch.full_like(places, -4), torch.linspace(-3, 3, len(places)).round()):
+        reading = Reading(torch.zeros(GROUPS, 9), sound, places + off * HOP)
+        found = nearest(reading, start, samples, meant[SIZES.index(MEL_FFT)][0])
+        before = recorded(reading, start, samples, NONE)
+        for one, wrong, right in zip(found, before, meant, strict=True):
+            assert (one - right[0]).abs().mean() < 0.5 * (wrong - right[0]).abs().mean()
+
+
+def test_the_steadiest_path():
+    costs = np.ones((5, 8))
+    costs[2, :4], costs[3, 4:] = 0, 0
+    costs[0, 2] = -0.5  # further than one can go in a moment
+    assert steadiest(costs).tolist() == [2, 2, 2, 2, 3, 3, 3, 3]
+    costs[3, 4:] = 1 - CHANGE / 8  # too little is won by going there
+    assert steadiest(costs).tolist() == [2] * 8
 
 
 # --------------------------------------------------------------------------- the stage
@@ -141,6 +167,19 @@ def test_marks_count_from_the_last_code_and_the_first_voice_has_none(omni: Qwen3
     assert marked(codes, None) is codes
     assert marked(codes, 7)[-1].tolist() == [7] * 4
     assert not marked(codes, 7)[:-1].any()
+
+
+def test_a_new_mark_is_loud_and_a_known_one_stays(omni: Qwen3Omni):
+    table, mark = omni.code2wav.code_embedding.weight, CODES - 1
+    with torch.no_grad():
+        table[:CODES] *= 20
+    before = table.detach().clone()
+    prepare(omni.code2wav, mark, is_new=False)
+    assert torch.equal(table, before)
+    prepare(omni.code2wav, mark, is_new=True)
+    changed = (table != before).any(1).nonzero()[:, 0].tolist()
+    assert changed == [(GROUPS - 1) * CODES + mark]
+    assert table[changed].norm() > 0.5 * table[:CODES].norm(dim=1).mean()
 
 
 @pytest.fixture
@@ -169,8 +208,7 @@ def test_a_new_voice_says_its_mark_and_sounds_otherwise(settings: Settings, omni
     mark = mark_of(trained.config.talker_config, voice)
     texts = examples(trained)
     batch = collate([[one] for one in texts], max(map(len, texts)))
-    for codes in say(trained, batch, voice):
-        assert (codes[-1] == mark).float().mean() > 0.7
+    assert (torch.cat(say(trained, batch, voice), 1)[-1] == mark).float().mean() > 0.7
     now, before = load(settings.out).state_dict(), load(settings.model).state_dict()
     changed = {name.split(".")[0] for name in now if not torch.equal(now[name], before[name])}
     assert changed == {"talker", "code2wav"}

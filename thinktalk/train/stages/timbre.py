@@ -15,18 +15,20 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from thinktalk.contracts import Audio, UserError
 from thinktalk.features.mel import log_mel
 from thinktalk.models.qwen3_omni.audio_encoder import AudioEncoder
+from thinktalk.models.qwen3_omni.code2wav import Code2Wav
 from thinktalk.models.qwen3_omni.config import TalkerConfig
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.rates import FRAME_RATE, FRAME_SAMPLES, HEARING_RATE, SPEAKING_RATE
 from thinktalk.train.beside import HOP, beside
 from thinktalk.train.data.conversation import Encoded
 from thinktalk.train.data.recordings import samples_of
-from thinktalk.train.losses.spectral import SIZES, log_mel_distance, magnitudes_at, spectra
+from thinktalk.train.losses.spectral import FLOOR, SIZES, magnitudes_at, spectra
 from thinktalk.train.losses.tokens import next_token
 from thinktalk.train.own_speech import OwnSpeech
 from thinktalk.train.stages.talker import Guess, SpokenBatches, TalkerStage, think
@@ -36,7 +38,8 @@ from thinktalk.train.stages.vocoder import MEL_FFT, distance, mel_means, say_pie
 PIECES = 3  # of the new voice a step, and as many of the others
 FRAMES = 20  # of a piece
 EAR_WEIGHT = 3.0
-SHIFTS = range(-4 * HOP, 4 * HOP + 1, HOP)  # samples
+SHIFTS = range(-6 * HOP, 6 * HOP + 1, HOP)  # samples
+CHANGE = 0.2  # what it costs to go from one shift to the next, as nepers of a band
 NEW_WEIGHT = 0.75  # of the new voice's sound beside the others'
 DOUBT = 0.02  # of the frames, those with the wrong mark, as the Talker will say some
 # Of the rate: who has never told voices apart learns it slowly, and a sound that is learnt fast loses its words.
@@ -67,6 +70,15 @@ def mark_of(config: TalkerConfig, voice: int) -> int | None:
 def marked(codes: Tensor, mark: int | None) -> Tensor:
     """Codes [groups, frames] said by the voice of a mark."""
     return codes if mark is None else torch.cat((codes[:-1], torch.full_like(codes[-1:], mark)))
+
+
+def prepare(code2wav: Code2Wav, mark: int, is_new: bool) -> None:
+    """Let Code2Wav learn. A new mark begins as loud as a first code: beside one, a last code is a whisper, and what it
+    says would not be heard."""
+    code2wav.requires_grad_(True)
+    if is_new:
+        table, size = code2wav.code_embedding.weight.data, code2wav.codebook_size
+        table[mark - size] = torch.randn_like(table[0]) * table[:size].std()
 
 
 @dataclass(frozen=True)
@@ -195,21 +207,39 @@ def _begun(guess: Guess) -> Tensor:
 
 
 def nearest(reading: Reading, start: int, samples: int, guess: Tensor) -> list[Tensor]:
-    """The spectra of a recording as `recorded` has them, a little sooner or later, where they are nearest to a guess
+    """The spectra of a recording as `recorded` has them, a little sooner or later, as they are nearest to a guess
     [bins, frames] at MEL_FFT: what lies beside what is known to some hundredths of a second."""
+    apart = []
+    for shift in SHIFTS:
+        (there,) = recorded(reading, start, samples, torch.tensor([shift]), (MEL_FFT,))
+        a, b = (mel_means() @ each + FLOOR for each in (guess, there))
+        apart.append((a.log() - b.log()).abs().mean(0))
+    path = steadiest(torch.stack(apart).numpy())
+    return recorded(reading, start, samples, torch.tensor(SHIFTS)[path])
 
-    def apart(shift: int) -> float:
-        (there,) = recorded(reading, start, samples, shift, (MEL_FFT,))
-        return log_mel_distance(guess, there, mel_means()).item()
 
-    return recorded(reading, start, samples, min(SHIFTS, key=apart))
+def steadiest(costs: np.ndarray) -> np.ndarray:
+    """Costs [shifts, frames] -> the shifts [frames] that add up to least, where a change by one costs too, and no more
+    is possible at once."""
+    shifts, frames = costs.shape
+    changes = CHANGE * np.abs(np.arange(shifts)[:, None] - np.arange(shifts))
+    changes[changes > CHANGE] = np.inf
+    total, came = costs[:, 0], np.zeros((frames, shifts), int)
+    for frame in range(1, frames):
+        ways = total[:, None] + changes
+        came[frame] = ways.argmin(0)
+        total = ways.min(0) + costs[:, frame]
+    path = [int(total.argmin())]
+    for frame in range(frames - 1, 0, -1):
+        path.append(int(came[frame, path[-1]]))
+    return np.array(path[::-1])
 
 
 def recorded(
-    reading: Reading, start: int, samples: int, shift: int = 0, sizes: Sequence[int] = SIZES
+    reading: Reading, start: int, samples: int, shift: Tensor, sizes: Sequence[int] = SIZES
 ) -> list[Tensor]:
     """The spectra of a recording at some resolutions, in the time of the old voice: of `samples` from `start` on, and
-    `shift` samples later than they lie beside it."""
+    `shift` samples [any number] later than they lie beside it, evenly from first to last."""
     found = []
     for size in sizes:
         middles = start + torch.arange(size // 2, samples - size // 2 + 1, size // 4)
@@ -217,7 +247,10 @@ def recorded(
         low = hops.long().clamp(max=max(0, len(reading.beside) - 2))
         high = (low + 1).clamp(max=len(reading.beside) - 1)
         beside = torch.lerp(reading.beside[low], reading.beside[high], hops - low)
-        found.append(magnitudes_at(reading.recording, beside + shift, size))
+        later = F.interpolate(shift[None, None].float(), len(middles), mode="linear", align_corners=True)[
+            0, 0
+        ]
+        found.append(magnitudes_at(reading.recording, beside + later, size))
     return found
 
 

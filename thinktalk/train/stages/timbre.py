@@ -43,7 +43,7 @@ CHANGE = 0.2  # what it costs to go from one shift to the next, as nepers of a b
 NEW_WEIGHT = 0.75  # of the new voice's sound beside the others'
 DOUBT = 0.02  # of the frames, those with the wrong mark, as the Talker will say some
 # Of the rate: who has never told voices apart learns it slowly, and a sound that is learnt fast loses its words.
-TALKER_RATE, SOUND_RATE = 5.0, 0.5
+TALKER_RATE, SOUND_RATE = 5.0, 0.3
 SLOWER = 3.0  # than the model may a person read, or faster
 
 log = logging.getLogger(__name__)
@@ -73,12 +73,12 @@ def marked(codes: Tensor, mark: int | None) -> Tensor:
 
 
 def prepare(code2wav: Code2Wav, mark: int, is_new: bool) -> None:
-    """Let Code2Wav learn. A new mark begins as loud as a first code: beside one, a last code is a whisper, and what it
-    says would not be heard."""
+    """Let Code2Wav learn. A new mark begins as loud as a second code: a last code is a whisper, and would not be
+    heard; were it as loud as a first, the words would not be."""
     code2wav.requires_grad_(True)
     if is_new:
         table, size = code2wav.code_embedding.weight.data, code2wav.codebook_size
-        table[mark - size] = torch.randn_like(table[0]) * table[:size].std()
+        table[mark - size] = torch.randn_like(table[0]) * table[size : 2 * size].std()
 
 
 @dataclass(frozen=True)

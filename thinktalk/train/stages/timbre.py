@@ -43,7 +43,7 @@ CHANGE = 0.2  # what it costs to go from one shift to the next, as nepers of a b
 NEW_WEIGHT = 0.75  # of the new voice's sound beside the others'
 DOUBT = 0.02  # of the frames, those with the wrong mark, as the Talker will say some
 # Of the rate: who has never told voices apart learns it slowly, and a sound that is learnt fast loses its words.
-TALKER_RATE, SOUND_RATE = 5.0, 0.3
+TALKER_RATE, SOUND_RATE = 5.0, 0.5
 SLOWER = 3.0  # than the model may a person read, or faster
 
 log = logging.getLogger(__name__)

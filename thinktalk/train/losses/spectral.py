@@ -50,7 +50,11 @@ def _smoothed(spectrum: Tensor, window: Tensor, floor: float) -> Tensor:
     return ((spectrum.real.square() + spectrum.imag.square()) / scale**2 + floor**2).sqrt()
 
 
+def log_mel(magnitudes: Tensor, filters: Tensor, floor: float = FLOOR) -> Tensor:
+    """Natural logarithms of magnitudes [..., bins, frames] in bands; `filters` [mel bins, bins]."""
+    return (filters @ magnitudes + floor).log()
+
+
 def log_mel_distance(guess: Tensor, truth: Tensor, filters: Tensor, floor: float = FLOOR) -> Tensor:
     """L1 between log-mel spectra of magnitudes [b, bins, frames]; `filters` [mel bins, bins]."""
-    a, b = filters @ guess, filters @ truth
-    return ((a + floor).log() - (b + floor).log()).abs().mean()
+    return (log_mel(guess, filters, floor) - log_mel(truth, filters, floor)).abs().mean()

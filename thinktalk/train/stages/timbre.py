@@ -28,7 +28,8 @@ from thinktalk.rates import FRAME_RATE, FRAME_SAMPLES, HEARING_RATE, SPEAKING_RA
 from thinktalk.train.beside import HOP, beside
 from thinktalk.train.data.conversation import Encoded
 from thinktalk.train.data.recordings import samples_of
-from thinktalk.train.losses.spectral import FLOOR, SIZES, magnitudes_at, spectra
+from thinktalk.train.losses import spectral
+from thinktalk.train.losses.spectral import SIZES, magnitudes_at, spectra
 from thinktalk.train.losses.tokens import next_token
 from thinktalk.train.own_speech import OwnSpeech
 from thinktalk.train.stages.talker import Guess, SpokenBatches, TalkerStage, think
@@ -209,11 +210,10 @@ def _begun(guess: Guess) -> Tensor:
 def nearest(reading: Reading, start: int, samples: int, guess: Tensor) -> list[Tensor]:
     """The spectra of a recording as `recorded` has them, a little sooner or later, as they are nearest to a guess
     [bins, frames] at MEL_FFT: what lies beside what is known to some hundredths of a second."""
-    apart = []
+    here, apart = spectral.log_mel(guess, mel_means()), []
     for shift in SHIFTS:
         (there,) = recorded(reading, start, samples, torch.tensor([shift]), (MEL_FFT,))
-        a, b = (mel_means() @ each + FLOOR for each in (guess, there))
-        apart.append((a.log() - b.log()).abs().mean(0))
+        apart.append((here - spectral.log_mel(there, mel_means())).abs().mean(0))
     path = steadiest(torch.stack(apart).numpy())
     return recorded(reading, start, samples, torch.tensor(SHIFTS)[path])
 
@@ -247,10 +247,8 @@ def recorded(
         low = hops.long().clamp(max=max(0, len(reading.beside) - 2))
         high = (low + 1).clamp(max=len(reading.beside) - 1)
         beside = torch.lerp(reading.beside[low], reading.beside[high], hops - low)
-        later = F.interpolate(shift[None, None].float(), len(middles), mode="linear", align_corners=True)[
-            0, 0
-        ]
-        found.append(magnitudes_at(reading.recording, beside + later, size))
+        later = F.interpolate(shift[None, None].float(), len(middles), mode="linear", align_corners=True)
+        found.append(magnitudes_at(reading.recording, beside + later[0, 0], size))
     return found
 
 

@@ -14,6 +14,7 @@ of all nano is measured on what was held out, and it is said after how many seco
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -140,7 +141,7 @@ def speaking(out: Path, share: Share) -> None:
     )
     stage.understood = Understood(out, model, tokenizer, moonshine())
     plan = Plan(
-        steps=12000,
+        steps=14000,
         learning_rate=2e-3,
         optimiser="muon",
         muon_rate=2.0,
@@ -159,7 +160,7 @@ STAGES = {
 
 def _train(stage: Stage[Any], plan: Plan, folder: Path, share: Share) -> None:
     stage.module.to(share.device)
-    run(stage, plan, folder)
+    run(stage, replace(plan, muon_precision=share.muon_precision), folder)
 
 
 def _tokenizer(out: Path) -> Tokenizer:

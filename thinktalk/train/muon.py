@@ -1,7 +1,7 @@
 """Muon: momentum for matrices, with all its singular values made alike (Keller Jordan, 2024).
 
 torch has one that computes in bfloat16 alone, one matrix after the other: on a CPU that only emulates bfloat16 its
-step took longer than all else in a step of training.
+step took longer than all else in a step of training. Where a CPU has bfloat16, it is four times as fast as float32.
 """
 
 import math
@@ -19,11 +19,20 @@ ROUNDS = 5
 class Muon(torch.optim.Optimizer):
     """Steps as large as AdamW's at the same rate (Moonlight, arXiv 2502.16982, section 2.2).
 
-    Takes matrices [.., outputs, inputs]; of a stack each is by itself. Those of a shape are computed together.
+    Takes matrices [.., outputs, inputs]; of a stack each is by itself. Those of a shape are computed together, with the
+    singular values made alike in `precision`: what is kept and what learns stay as they are.
     """
 
-    def __init__(self, params: Iterable[Any], lr: float, weight_decay: float = 0.0, momentum: float = 0.95):
-        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float,
+        weight_decay: float = 0.0,
+        momentum: float = 0.95,
+        precision: torch.dtype = torch.float32,
+    ):
+        defaults = {"lr": lr, "weight_decay": weight_decay, "momentum": momentum, "precision": precision}
+        super().__init__(params, defaults)
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
@@ -34,7 +43,8 @@ class Muon(torch.optim.Optimizer):
                 if parameter.grad is not None:
                     alike[parameter.shape].append(parameter)
             for shape, parameters in alike.items():
-                ways = orthogonal(torch.stack([self._way(one, group["momentum"]) for one in parameters]))
+                ways = torch.stack([self._way(one, group["momentum"]) for one in parameters])
+                ways = orthogonal(ways.to(group["precision"]))
                 rate = group["lr"] * 0.2 * math.sqrt(max(shape[-2:]))
                 for parameter, way in zip(parameters, ways, strict=True):
                     parameter.mul_(1 - group["lr"] * group["weight_decay"]).sub_(
@@ -53,12 +63,12 @@ class Muon(torch.optim.Optimizer):
 
 def orthogonal(matrices: Tensor) -> Tensor:
     """Matrices [.., m, n] -> the same singular vectors with values between .7 and 1.2, by Newton and Schulz."""
-    x = matrices.bfloat16() if matrices.is_cuda else matrices.float()
+    x = matrices.flatten(0, -3) if matrices.ndim > 2 else matrices[None]
     is_tall = x.shape[-2] > x.shape[-1]
     x = x.mT if is_tall else x
     x = x / x.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)
     a, b, c = COEFFICIENTS
     for _ in range(ROUNDS):
         square = x @ x.mT
-        x = a * x + (b * square + c * square @ square) @ x
-    return x.mT if is_tall else x
+        x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=b, alpha=c), x, beta=a)
+    return (x.mT if is_tall else x).reshape(matrices.shape)

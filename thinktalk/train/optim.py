@@ -35,7 +35,10 @@ def optimisers_for(
             {"params": some, "share": share * plan.muon_rate}
             for share, some in _by(lambda p: learning[p], matrices)
         ]
-        optimisers.append(muon(groups, lr=plan.learning_rate, weight_decay=plan.weight_decay))
+        precision = torch.bfloat16 if plan.muon_precision == "bf16" else torch.float32
+        optimisers.append(
+            muon(groups, lr=plan.learning_rate, weight_decay=plan.weight_decay, precision=precision)
+        )
     if rest := sorted(
         (p for p in learning if p not in hidden), key=lambda p: p.ndim <= 1
     ):  # as checkpoints have them

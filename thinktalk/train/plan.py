@@ -17,6 +17,7 @@ class Plan:
     cooldown: float = 0.4
     optimiser: Literal["adamw", "muon"] = "adamw"
     muon_rate: float = 1.0  # of Muon's updates, the size beside AdamW's
+    muon_precision: Literal["fp32", "bf16"] = "fp32"  # of Muon's own arithmetic
     weight_decay: float = 0.01
     betas: tuple[float, float] = (0.9, 0.95)
     clip: float = 1.0

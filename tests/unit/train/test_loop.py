@@ -118,7 +118,9 @@ def test_by_default_it_is_the_loop_that_anybody_would_write(tmp_path: Path):
         assert torch.equal(weight, saved(tmp_path)["module"][name])
 
 
-@pytest.mark.parametrize("plan", [PLAN, replace(PLAN, save_every=2, log_every=3, optimiser="muon")])
+@pytest.mark.parametrize(
+    "plan", [PLAN, replace(PLAN, save_every=2, log_every=3, optimiser="muon", muon_precision="bf16")]
+)
 @pytest.mark.parametrize("walks", [False, True])
 def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, plan: Plan, walks: bool):
     run(Line(walks=walks), plan, tmp_path / "whole")

@@ -132,6 +132,17 @@ def test_orthogonal_keeps_directions_and_evens_their_lengths():
     assert (turned - torch.diag_embed(turned.diagonal(dim1=-2, dim2=-1))).abs().max() < 1e-4
 
 
+def test_muon_in_bfloat16_goes_the_same_way():
+    torch.manual_seed(0)
+    one, other = (torch.nn.Parameter(torch.zeros(20, 8)) for _ in range(2))
+    one.grad = torch.randn(20, 8)
+    other.grad = one.grad.clone()
+    Muon([one], lr=1.0).step()
+    Muon([other], lr=1.0, precision=torch.bfloat16).step()
+    assert other.dtype == torch.float32 and not torch.equal(one, other)
+    assert (one - other).norm() < 0.02 * one.norm()
+
+
 def test_every_parameter_that_learns_has_one_optimiser():
     small = Small()
     small.head.requires_grad_(False)

@@ -41,7 +41,7 @@ def new_voice(
         manifest.parent.mkdir(parents=True, exist_ok=True)
         write(manifest, recordings(_speaker(who), minutes, manifest.parent))
     folder = locate(model)
-    settings = Settings(folder, (manifest,), out / "voice", steps, 1e-3, batch_tokens=1024, lora=16)
+    settings = Settings(folder, (manifest,), out / "voice", steps, 1e-3)
     if not (settings.out / "config.json").exists():
         finetune(SpeakerTask(settings, folder, name), settings, print)
     command = ["eval", str(settings.out), "--voice", name, "--like", str(manifest), "--count", str(sentences)]

@@ -79,6 +79,7 @@ def requests(chance: random.Random, count: int) -> list[Request]:
                 "max_tokens": chance.randint(1, 12),
                 "max_speech_seconds": chance.randint(1, 14) * FRAME + 1e-6,
                 "speech": chance.random() < 0.85,
+                "voice": "aiden" if number % 3 == 2 else "ethan",
                 **chance.choice(kinds),
             },
             chance.randint(1, 12) if chance.random() < 0.25 else None,

@@ -27,7 +27,7 @@ class Speech:
         self.talking = Talking(
             model, briefing, TokenSampler(sampling, device, forbidden), TokenSampler(predictor, device), most
         )
-        self.vocoding = Vocoding(model.code2wav)
+        self.vocoding = Vocoding(model.code2wav, talker.config.mark(briefing.voice))
         self._frames = 0
 
     def tell(self, ids: Sequence[int]) -> None:

@@ -1,9 +1,9 @@
 """What a checkpoint is taught: by `thinktalk train` a task (sft), to speak (talker) or a voice (speaker); by recipes
 any stage of the Thinker."""
 
+import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,8 @@ from thinktalk.train.target_codes import TargetCodes, analysis_codec, knows_one_
 
 BUCKET = 64  # rows are padded to a multiple of so many tokens
 WINDOW = 64  # examples that are looked at together
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class TalkerTask:
     speech: bool = True
 
     def prepare(self, model: Qwen3Omni) -> None:
-        if self._mark(model, voice_of(model, self.voice)) is not None:
+        if model.config.talker_config.mark(voice_of(model, self.voice)) is not None:
             raise UserError(
                 f"the codec in {self.codec} does not know {self.voice}: learn more of it by train speaker"
             )
@@ -105,10 +107,6 @@ class TalkerTask:
         batches = spoken_batches(self.settings, codes, model, processor, examples, self.accept)
         return self.make(model, batches, voice_of(model, self.voice))
 
-    def _mark(self, model: Qwen3Omni, voice: int) -> int | None:
-        """What marks a voice that the codec does not know."""
-        return timbre.mark_of(model.config.talker_config, voice) if knows_one_voice(self.codec) else None
-
 
 @dataclass(frozen=True)
 class SpeakerTask(TalkerTask):
@@ -121,36 +119,37 @@ class SpeakerTask(TalkerTask):
 
     def prepare(self, model: Qwen3Omni) -> None:
         check_speaks(model)
-        is_alone = knows_one_voice(self.codec)
-        is_new = speaker.speaker_id(model.config.talker_config, self.voice) is None
-        voice = speaker.prepare(model, self.voice, self.settings.lora, self.settings.experts, is_alone)
-        if (mark := self._mark(model, voice)) is not None:
-            if not self.settings.lora or self.settings.precision == "bf16":
-                raise UserError(
-                    f"the codec in {self.codec} knows one voice: another takes --lora 16 and --precision fp32"
-                )
-            timbre.prepare(model.code2wav, mark, is_new)
+        if not self._is_marked(model):
+            speaker.prepare(model, self.voice, self.settings.lora, self.settings.experts)
+            return
+        if self.settings.precision == "bf16":
+            raise UserError(f"the codec in {self.codec} knows one voice: another takes --precision fp32")
+        timbre.prepare(model, self.voice)
 
     def activations(self, model: Qwen3Omni) -> int:
-        is_heard = any(p.requires_grad for p in model.code2wav.parameters())
-        frames = 2 * timbre.PIECES * timbre.FRAMES if is_heard else 0
-        return super().activations(model) + vocoder_activations(model.config.code2wav_config, frames)
+        if not self._is_marked(model):
+            return super().activations(model)
+        return vocoder_activations(model.config.code2wav_config, 2 * timbre.PIECES * timbre.FRAMES)
 
     def stage(self, model: Qwen3Omni, processor: Processor, examples: Sequence[Example]) -> Stage[Any]:
-        voice = voice_of(model, self.voice)
-        if (mark := self._mark(model, voice)) is None:
+        if not self._is_marked(model):
             return super().stage(model, processor, examples)
         spoken(examples)  # or there is nothing to say
+        config = model.config.talker_config
+        voices = sorted(config.speaker_id.values())
+        first = next(voice for voice in voices if config.mark(voice) is None)  # the codec's own
+        mark, *others = (config.mark(voice) for voice in (voice_of(model, self.voice), *voices))
+        assert mark is not None
         texts = list(readable(examples, processor, packing_of(self.settings, model, examples).longest))
-        said = {
-            other: OwnSpeech(model, texts, other, self.settings.training / "said")
-            for other in sorted(model.config.talker_config.speaker_id.values())
-            if other != voice
-        }
-        own = next(iter(said.values()))  # the codec's own voice
-        codes = timbre.MarkedSpeech(own, mark)
-        batches = spoken_batches(self.settings, codes, model, processor, examples, self.accept)
-        return timbre.TimbreStage(model, batches, voice, timbre.readings(model, texts, own), said)
+        own = OwnSpeech(model, texts, first, self.settings.training / "said")
+        others.remove(mark)
+        return timbre.TimbreStage(model, mark, timbre.readings(model, texts, own), others)
+
+    def _is_marked(self, model: Qwen3Omni) -> bool:
+        """Whether the voice is another than the one that the codec knows."""
+        config = model.config.talker_config
+        known = speaker.speaker_id(config, self.voice)
+        return knows_one_voice(self.codec) and (known is None or config.mark(known) is not None)
 
 
 def check_speaks(model: Qwen3Omni) -> None:
@@ -188,10 +187,12 @@ def spoken(examples: Sequence[Example]) -> list[Audio]:
 
 
 def readable(examples: Sequence[Example], processor: Processor, longest: int) -> Iterator[Encoded]:
-    """The examples that can be encoded. The others are reported where they would be learnt."""
+    """The examples that can be encoded. The others are reported in the log, and left out."""
     for example in examples:
-        with suppress(BadExample):
+        try:
             yield encode(example, processor, longest)
+        except BadExample as error:
+            log.warning(f"left out: {error}")
 
 
 def spoken_batches(

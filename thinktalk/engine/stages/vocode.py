@@ -6,14 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from thinktalk.models.qwen3_omni.code2wav import Code2Wav, VocoderState
+from thinktalk.models.qwen3_omni.code2wav import Code2Wav, VocoderState, marked
 
 
 class Vocoding:
-    """One request in Code2Wav: the state that it carries from frame to frame."""
+    """One request in Code2Wav: the mark of its voice, and the state that it carries from frame to frame."""
 
-    def __init__(self, code2wav: Code2Wav):
-        self.code2wav = code2wav
+    def __init__(self, code2wav: Code2Wav, mark: int | None = None):
+        self.code2wav, self.mark = code2wav, mark
         self.state: VocoderState | None = None
 
     def step(self, codes: Tensor) -> np.ndarray:
@@ -27,10 +27,10 @@ def vocode(vocodings: Sequence[Vocoding], codes: Tensor) -> list[np.ndarray]:
     begun = [row for row, one in enumerate(vocodings) if one.state is not None]
     new = [row for row, one in enumerate(vocodings) if one.state is None]
     for rows in filter(None, (begun, new)):
-        own = codes if len(rows) == len(codes) else codes[torch.tensor(rows, device=codes.device)]
+        own = torch.stack([marked(codes[row, :, None], vocodings[row].mark) for row in rows])
         states = [state for row in rows if (state := vocodings[row].state) is not None]
         state = type(states[0]).stack(states) if states else None
-        sound, state = vocodings[0].code2wav(own[..., None], state)
+        sound, state = vocodings[0].code2wav(own, state)
         for row, wave, kept in zip(rows, sound.float().cpu().numpy(), state.rows(), strict=True):
             samples[row], vocodings[row].state = wave, kept
     return samples

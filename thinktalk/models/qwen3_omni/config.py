@@ -146,6 +146,8 @@ class ThinkerConfig(Section):
 
 @dataclass
 class TalkerConfig(Section):
+    """The Talker's part, with the voices that it knows."""
+
     text_config: TalkerTextConfig = field(default_factory=TalkerTextConfig)
     code_predictor_config: CodePredictorConfig = field(default_factory=CodePredictorConfig)
     num_code_groups: int = 16
@@ -167,6 +169,14 @@ class TalkerConfig(Section):
     speaker_id: dict[str, int] = field(
         default_factory=lambda: {"chelsie": 2301, "ethan": 2302, "aiden": 2303}
     )
+    # Ours: of a voice that a codec of one voice does not know, the code that Code2Wav shall read last in each frame.
+    speaker_mark: dict[str, int] = field(default_factory=dict)
+
+    def mark(self, voice: int) -> int | None:
+        """The mark of the voice with an id, if it has one."""
+        return next(
+            (code for name, code in self.speaker_mark.items() if self.speaker_id.get(name) == voice), None
+        )
 
 
 @dataclass

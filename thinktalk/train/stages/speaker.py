@@ -54,11 +54,10 @@ def add_speaker(config: TalkerConfig, name: str) -> int:
     return free
 
 
-def prepare(model: Qwen3Omni, name: str, lora: int = 0, experts: bool = False, is_alone: bool = False) -> int:
+def prepare(model: Qwen3Omni, name: str, lora: int = 0, experts: bool = False) -> int:
     """Make a model ready to learn the voice `name`, and return its id. A new voice begins as the first there is.
 
-    lora: the rank of the adapters, with `experts` beside the experts too; 0 learns the voice's row alone. is_alone: the
-    model has never had to tell voices apart, so that a new one begins at random, where it cannot be overheard.
+    lora: the rank of the adapters, with `experts` beside the experts too; 0 learns the voice's row alone.
     """
     config, table = model.config.talker_config, model.talker.model.codec_embedding
     known = speaker_id(config, name)
@@ -67,10 +66,7 @@ def prepare(model: Qwen3Omni, name: str, lora: int = 0, experts: bool = False, i
     model.requires_grad_(False)
     if lora:
         adapt(model, LAYERS, lora, targets(experts))
-    start = table.weight[like]
-    if is_alone and known is None:
-        start = torch.randn_like(start) * table.weight.std()
-    parametrize.register_parametrization(table, "weight", OneRow(voice, start))
+    parametrize.register_parametrization(table, "weight", OneRow(voice, table.weight[like]))
     return voice
 
 

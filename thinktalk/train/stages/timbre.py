@@ -1,13 +1,14 @@
 """Talker 4, where the codec knows one voice: what it makes of another is noise, so a new voice says the codes of the old.
 
-The last code of each frame, which nobody misses, becomes the mark of who speaks: always the same for a new voice. Talker
-and MTP learn to say it; Code2Wav learns how the new voice sounds, from recordings laid beside what the old one says
-of the same texts. That both say the same to the model's own ear keeps the words in it. The other voices are said
-beside it as before. So the recordings give the sound; pace and melody stay the old voice's.
+The last code of each frame, which nobody misses, becomes the mark of who speaks: on its way to Code2Wav it is always the
+same for a new voice (`marked`). Talker and MTP stay as they are. Code2Wav learns how the new voice sounds, from
+recordings laid beside what the old one says of the same texts. That both say the same to the model's own ear keeps
+the words in it. The other voices are said beside it as before. So the recordings give the sound; pace and melody stay
+the old voice's.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +19,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from thinktalk.contracts import Audio, UserError
+from thinktalk.contracts import UserError
 from thinktalk.features.mel import log_mel
+from thinktalk.media.audio import save_audio
 from thinktalk.models.qwen3_omni.audio_encoder import AudioEncoder
-from thinktalk.models.qwen3_omni.code2wav import Code2Wav
-from thinktalk.models.qwen3_omni.config import TalkerConfig
+from thinktalk.models.qwen3_omni.code2wav import marked
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.rates import FRAME_RATE, FRAME_SAMPLES, HEARING_RATE, SPEAKING_RATE
 from thinktalk.train.beside import HOP, beside
@@ -30,21 +31,18 @@ from thinktalk.train.data.conversation import Encoded
 from thinktalk.train.data.recordings import samples_of
 from thinktalk.train.losses import spectral
 from thinktalk.train.losses.spectral import SIZES, magnitudes_at, spectra
-from thinktalk.train.losses.tokens import next_token
 from thinktalk.train.own_speech import OwnSpeech
-from thinktalk.train.stages.talker import Guess, SpokenBatches, TalkerStage, think
-from thinktalk.train.stages.thinker import BatchedStage
+from thinktalk.train.stage import Stage
+from thinktalk.train.stages.speaker import add_speaker, speaker_id
 from thinktalk.train.stages.vocoder import MEL_FFT, distance, mel_means, say_pieces
 
 PIECES = 3  # of the new voice a step, and as many of the others
 FRAMES = 20  # of a piece
-EAR_WEIGHT = 3.0
+EAR_WEIGHT = 6.0
 SHIFTS = range(-6 * HOP, 6 * HOP + 1, HOP)  # samples
 CHANGE = 0.2  # what it costs to go from one shift to the next, as nepers of a band
 NEW_WEIGHT = 0.75  # of the new voice's sound beside the others'
-DOUBT = 0.02  # of the frames, those with the wrong mark, as the Talker will say some
-# Of the rate: who has never told voices apart learns it slowly, and a sound that is learnt fast loses its words.
-TALKER_RATE, SOUND_RATE = 5.0, 0.5
+SOUND_RATE = 0.5  # of the plan's rate: a sound that is learnt fast loses its words
 SLOWER = 3.0  # than the model may a person read, or faster
 
 log = logging.getLogger(__name__)
@@ -60,37 +58,31 @@ class Reading:
     codes: Tensor
     recording: Tensor
     beside: Tensor
+    id: str = ""
 
 
-def mark_of(config: TalkerConfig, voice: int) -> int | None:
-    """The last code of all frames of a voice; None for the first voice, which is the codec's own."""
-    place = sorted(config.speaker_id.values()).index(voice)
-    return config.code_predictor_config.vocab_size - place if place else None
+def prepare(model: Qwen3Omni, name: str) -> int:
+    """Make a model ready to learn the sound of the voice `name`, and return its mark.
 
-
-def marked(codes: Tensor, mark: int | None) -> Tensor:
-    """Codes [groups, frames] said by the voice of a mark."""
-    return codes if mark is None else torch.cat((codes[:-1], torch.full_like(codes[-1:], mark)))
-
-
-def prepare(code2wav: Code2Wav, mark: int, is_new: bool) -> None:
-    """Let Code2Wav learn. A new mark begins as loud as a second code: a last code is a whisper, and would not be
-    heard; were it as loud as a first, the words would not be."""
+    A new voice is the first there is to the Talker, and has a mark that begins as loud as a second code: a last code is a
+    whisper, and would not be heard; were it as loud as a first, the words would not be.
+    """
+    config, code2wav = model.config.talker_config, model.code2wav
+    model.requires_grad_(False)
     code2wav.requires_grad_(True)
-    if is_new:
-        table, size = code2wav.code_embedding.weight.data, code2wav.codebook_size
+    if (known := speaker_id(config, name)) is None:
+        first = min(config.speaker_id.values())
+        rows, voice = model.talker.model.codec_embedding.weight.data, add_speaker(config, name)
+        rows[voice] = rows[first]
+        size = config.code_predictor_config.vocab_size
+        mark = size - 1 - len(config.speaker_mark)
+        config.speaker_mark = {**config.speaker_mark, name.lower(): mark}
+        table = code2wav.code_embedding.weight.data
         table[mark - size] = torch.randn_like(table[0]) * table[size : 2 * size].std()
-
-
-@dataclass(frozen=True)
-class MarkedSpeech:
-    """What a voice says, with the mark of another."""
-
-    own: OwnSpeech
-    mark: int | None
-
-    def __getitem__(self, recording: Audio) -> Tensor:
-        return marked(self.own[recording], self.mark)
+        return mark
+    mark = config.mark(known)
+    assert mark is not None
+    return mark
 
 
 def readings(model: Qwen3Omni, examples: Sequence[Encoded], own: OwnSpeech) -> list[Reading]:
@@ -110,86 +102,52 @@ def readings(model: Qwen3Omni, examples: Sequence[Encoded], own: OwnSpeech) -> l
             continue
         with torch.no_grad():
             sound, _ = model.code2wav(codes[None].to(model.talker.codec_head.weight.device))
-        made.append(Reading(codes, recording, beside(sound[0].float().cpu(), recording)))
+        made.append(Reading(codes, recording, beside(sound[0].float().cpu(), recording), example.id))
     if not made:
         raise UserError("no recording is of the words that its line says")
     return made
 
 
-class TimbreStage(BatchedStage[Qwen3Omni]):
-    """`readings` are of `voice`; `others` is what the voices there were say where each recording is."""
+class TimbreStage(Stage[Qwen3Omni]):
+    """Code2Wav learns `readings` as the voice of a mark, and keeps how those of `other_marks` say them."""
 
-    batches: SpokenBatches
-    shares: ClassVar = {"talker": TALKER_RATE, "code2wav": SOUND_RATE}
+    name = "speaker"
+    shares: ClassVar = {"code2wav": SOUND_RATE}
 
     def __init__(
-        self,
-        model: Qwen3Omni,
-        batches: SpokenBatches,
-        voice: int,
-        readings: Sequence[Reading],
-        others: Mapping[int, OwnSpeech],
+        self, model: Qwen3Omni, mark: int, readings: Sequence[Reading], other_marks: Sequence[int | None]
     ):
-        super().__init__("speaker", model, batches)
-        between = (
-            model.config.talker_config.num_code_groups - 2
-        )  # codes of a frame, without the first and the last
-        weights = [*[1.0] * between, 1.0 + between]  # the mark counts as much as they do together
-        self.talking = TalkerStage("speaker", model, batches, voice, 2.0, weights)
-        self.mark = mark_of(model.config.talker_config, voice)
-        self.readings, self.others = readings, others
+        self.module, self.mark = model, mark
+        self.readings, self.other_marks = readings, other_marks
         self.before = deepcopy(model.code2wav).requires_grad_(False)
+        self._drawn: Sequence[Reading] = ()
 
     def loss(self, step: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
-        batch = self.next_batch()
-        said = [self.batches.said(example) for example in batch.examples]
-        thought, voice = think(self.module, batch), self.talking.voice
-        new = self.talking.guess(thought, batch.examples, said, voice)
-        talked, figures = self.talking.apart(new)
-        other = list(self.others)[int(rng.integers(len(self.others)))]
-        recordings = [example.target_audio for example in batch.examples if example.target_audio]
-        before = [self.others[other][one] for one in recordings]
-        old = self.talking.guess(thought, batch.examples, before, other)
-        kept, _ = self.talking.apart(old)
-        begun = _begun(new) + _begun(old)
-        sounded, more = self.sound(rng)
-        figures |= {**more, "begun": begun.item(), "kept": kept.item()}
-        return talked + kept + begun + sounded, figures
-
-    def sample(self, folder: Path, step: int) -> None:
-        if self._batch is not None:
-            self.talking.show(self._batch.examples[0], folder / f"{step:06d}.wav")
-
-    def doubted(self, codes: Tensor, others: Tensor, rng: np.random.Generator) -> Tensor:
-        """Codes [groups, frames], some frames of them as the others: what is heard must not hang on one of them."""
-        return torch.where(torch.from_numpy(rng.random(codes.shape[1]) < DOUBT), others, codes)
-
-    def sound(self, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
-        """How far Code2Wav is from the recordings in the new voice, and from itself in the others."""
-        new = [self.readings[i] for i in rng.integers(len(self.readings), size=PIECES)]
-        voices = list(self.others.values())
-        drawn = [(int(rng.integers(len(voices))), int(i)) for i in rng.integers(len(voices[0]), size=PIECES)]
-        old = [voices[voice].at(i) for voice, i in drawn]
-        frames = min(FRAMES, *(one.shape[1] for one in (*old, *(one.codes for one in new))))
-        plain = [one.codes for one in new] + old
-        starts = [int(rng.integers(one.shape[1] - frames + 1)) for one in plain]
-        codes = [self.doubted(marked(one.codes, self.mark), one.codes, rng) for one in new]
-        codes += [self.doubted(one, marked(one, self.mark), rng) for one in old]
+        self._drawn = [self.readings[i] for i in rng.integers(len(self.readings), size=2 * PIECES)]
+        new, old = self._drawn[:PIECES], self._drawn[PIECES:]
+        marks = [self.other_marks[i] for i in rng.integers(len(self.other_marks), size=PIECES)]
+        kept = [marked(one.codes, mark) for one, mark in zip(old, marks, strict=True)]
+        frames = min(FRAMES, *(one.codes.shape[1] for one in self._drawn))
+        starts = [int(rng.integers(one.codes.shape[1] - frames + 1)) for one in self._drawn]
+        codes = [*(marked(one.codes, self.mark) for one in new), *kept]
         guess = say_pieces(self.module.code2wav, codes, starts, frames)
         with torch.no_grad():
-            own = say_pieces(self.before, plain, starts, frames)
+            own = say_pieces(self.before, [*(one.codes for one in new), *kept], starts, frames)
         here = spectra(guess)
-        near, _ = distance([one[len(new) :] for one in here], spectra(own[len(new) :]))
+        near, _ = distance([one[PIECES:] for one in here], spectra(own[PIECES:]))
         mels = here[SIZES.index(MEL_FFT)].detach().cpu()
         truth = [
             nearest(one, start * FRAME_SAMPLES, guess.shape[1], mel)
             for one, start, mel in zip(new, starts, mels, strict=False)
         ]
         truths = [torch.stack(each).to(self.device) for each in zip(*truth, strict=True)]
-        apart, figures = distance([one[: len(new)] for one in here], truths)
-        ear = self.heard_apart(guess[: len(new)], own[: len(new)])
+        apart, figures = distance([one[:PIECES] for one in here], truths)
+        ear = self.heard_apart(guess[:PIECES], own[:PIECES])
         loss = NEW_WEIGHT * apart + (1 - NEW_WEIGHT) * near + EAR_WEIGHT * ear
-        return loss, {"mel": figures["mel"], "ear": ear.item()}
+        return loss, {"mel": figures["mel"], "kept": near.item(), "ear": ear.item()}
+
+    def batch_ids(self) -> list[str]:
+        return [one.id for one in self._drawn]
 
     def heard_apart(self, guess: Tensor, own: Tensor) -> Tensor:
         """How far sounds [b, samples] are apart to the model's ear, as a part of how much it tells moments apart."""
@@ -198,13 +156,10 @@ class TimbreStage(BatchedStage[Qwen3Omni]):
             meant = heard(tower, own)
         return (heard(tower, guess) - meant).square().mean() / meant.var(0).mean()
 
-
-def _begun(guess: Guess) -> Tensor:
-    """How far the first frames of examples are from having the right last code.
-
-    All later ones can take it from those before, and one in thirty does not count enough to ask who speaks.
-    """
-    return next_token(guess.rest[guess.begins, -1], guess.frames[guess.begins, -1])
+    def sample(self, folder: Path, step: int) -> None:
+        codes = marked(self.readings[0].codes, self.mark)[None].to(self.device)
+        wave, _ = self.module.code2wav(codes)
+        save_audio(folder / f"{step:06d}.wav", wave.flatten().float().cpu().numpy(), SPEAKING_RATE)
 
 
 def nearest(reading: Reading, start: int, samples: int, guess: Tensor) -> list[Tensor]:

@@ -199,7 +199,7 @@ def settings(tmp_path: Path, omni: Qwen3Omni) -> Settings:
         message = {"role": "assistant", "content": text}
         lines.append(json.dumps({"messages": [message], "target_audio": f"{i}.wav"}))
     (tmp_path / "data.jsonl").write_text("\n".join(lines) + "\n")
-    return Settings(model, (tmp_path / "data.jsonl",), tmp_path / "out", 200, 1e-3, batch_tokens=256, lora=16)
+    return Settings(model, (tmp_path / "data.jsonl",), tmp_path / "out", 40, 1e-3, batch_tokens=256, lora=16)
 
 
 def quiet(_: str) -> None: ...

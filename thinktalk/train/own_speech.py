@@ -44,15 +44,8 @@ class OwnSpeech:
 
         self._codes = cached(folder, [f"{_key(one)}-{voice}-{weights}" for one in texts], make)
 
-    def __len__(self) -> int:
-        return len(self._codes)
-
     def __getitem__(self, recording: Audio) -> Tensor:
-        return self.at(self._places[recording])
-
-    def at(self, place: int) -> Tensor:
-        """Of the recordings, in order, the one at `place`."""
-        return self._codes[place].long()
+        return self._codes[self._places[recording]].long()
 
 
 @torch.no_grad()

@@ -80,9 +80,9 @@ def test_what_was_said_is_kept(omni: Qwen3Omni, tmp_path: Path, monkeypatch: pyt
     first = OwnSpeech(omni, texts, FIRST, tmp_path)
     monkeypatch.setattr("thinktalk.train.own_speech.say", None)
     again = OwnSpeech(omni, texts, FIRST, tmp_path)
-    for place, one in enumerate(texts):
+    for one in texts:
         assert one.target_audio is not None
-        assert torch.equal(again[one.target_audio], first.at(place))
+        assert torch.equal(again[one.target_audio], first[one.target_audio])
     with pytest.raises(TypeError):
         OwnSpeech(omni, texts, FIRST + 1, tmp_path)  # another voice says it otherwise
 

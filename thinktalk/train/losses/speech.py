@@ -15,15 +15,14 @@ def speech(
     rest: Tensor,
     rest_labels: Tensor,
     mtp_weight: float = MTP_WEIGHT,
-    weights: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """CE(code 0) + mtp_weight * mean CE(codes 1, 2, ...); returns the sum and the two means apart.
 
     first [n, vocab] with labels [n], which may be the end of speech; rest [frames, groups - 1, codes] with
-    labels [frames, groups - 1]. Every codebook counts the same, or by `weights` [groups - 1]. Labels may be IGNORE.
+    labels [frames, groups - 1]. Every codebook counts the same. Labels may be IGNORE.
     """
     talker = next_token(first, first_labels)
-    mtp = next_token(rest, rest_labels) if weights is None else by_weight(rest, rest_labels, weights)
+    mtp = next_token(rest, rest_labels)
     return talker + mtp_weight * mtp, talker, mtp
 
 

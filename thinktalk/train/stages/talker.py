@@ -5,8 +5,6 @@ states where something was heard or seen, and mere words elsewhere (`models/qwen
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
 from typing import Protocol
 
@@ -25,7 +23,7 @@ from thinktalk.train.data.conversation import Encoded, encode
 from thinktalk.train.data.example import BadExample, Example
 from thinktalk.train.data.mixture import Mixture, permuted
 from thinktalk.train.data.packing import Batches, Packing, Rows, group_by_size
-from thinktalk.train.losses.speech import MTP_WEIGHT, speech
+from thinktalk.train.losses.speech import speech
 from thinktalk.train.losses.tokens import IGNORE
 from thinktalk.train.routing import watched
 from thinktalk.train.stages.speech_sequence import (
@@ -90,43 +88,15 @@ def check_pace(example: Encoded, frames: int) -> None:
         raise BadExample("too fast", f"{reason}; is the recording whole?", example.id)
 
 
-@dataclass(frozen=True)
-class Guess:
-    """What Talker and MTP expect of some examples, beside what comes, and how unevenly experts were asked.
-
-    first [n, vocab] of the first code or the end, with labels [n]; rest [frames, groups - 1, codes] of all frames
-    [frames, groups] of all examples, each of which begins at the frame that `begins` has for it.
-    """
-
-    first: Tensor
-    first_labels: Tensor
-    rest: Tensor
-    frames: Tensor
-    begins: Sequence[int]
-    balance: Tensor
-
-
 class TalkerStage(BatchedStage[Talker]):
-    """Whatever of the Talker is to learn learns to say the batches' last messages in one voice.
-
-    weights [groups - 1]: how much codes 1, 2, ... count beside one another, all alike if None.
-    """
+    """Whatever of the Talker is to learn learns to say the batches' last messages in one voice."""
 
     batches: SpokenBatches
 
-    def __init__(
-        self,
-        name: str,
-        model: Qwen3Omni,
-        batches: SpokenBatches,
-        voice: int,
-        mtp_weight: float = MTP_WEIGHT,
-        weights: Sequence[float] | None = None,
-    ):
+    def __init__(self, name: str, model: Qwen3Omni, batches: SpokenBatches, voice: int):
         model.thinker.requires_grad_(False)
         super().__init__(name, model.talker, batches)
-        self.model, self.voice, self.mtp_weight = model, voice, mtp_weight
-        self.weights = None if weights is None else torch.tensor(weights)
+        self.model, self.voice = model, voice
 
     def loss(self, step: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         batch = self.next_batch()
@@ -134,15 +104,11 @@ class TalkerStage(BatchedStage[Talker]):
 
     def distance(self, batch: Batch, codes: Sequence[Tensor]) -> tuple[Tensor, dict[str, float]]:
         """The loss of saying the examples of a batch, a row each, as codes [groups, frames]; and figures."""
-        return self.apart(self.guess(think(self.model, batch), batch.examples, codes, self.voice))
-
-    def guess(
-        self, thought: ThinkerStep, examples: Sequence[Encoded], codes: Sequence[Tensor], voice: int
-    ) -> Guess:
-        """What is expected at each place where examples, a row each, are said as codes [groups, frames] in a voice."""
         codes = [one.to(self.device) for one in codes]
         with watched(self.module.model) as routing:
-            hidden, sequences = read_aloud(self.model, thought, examples, codes, voice)
+            hidden, sequences = read_aloud(
+                self.model, think(self.model, batch), batch.examples, codes, self.voice
+            )
         labels = nn.utils.rnn.pad_sequence(
             [one.labels for one in sequences], batch_first=True, padding_value=IGNORE
         )
@@ -150,32 +116,22 @@ class TalkerStage(BatchedStage[Talker]):
         first, first_labels = self.module.codec_head(hidden[learnt]), labels[learnt]
         states = torch.cat([row[one.states] for row, one in zip(hidden, sequences, strict=True)])
         frames = torch.cat(codes, dim=1).T  # [all frames, groups]
-        begins = list(accumulate((one.shape[1] for one in codes[:-1]), initial=0))
-        return Guess(
-            first, first_labels, predict_rest(self.module, states, frames), frames, begins, routing.balance()
-        )
-
-    def apart(self, guess: Guess) -> tuple[Tensor, dict[str, float]]:
-        """The loss of a guess, and figures."""
-        weights = None if self.weights is None else self.weights.to(self.device)
-        loss, talker, mtp = speech(
-            guess.first, guess.first_labels, guess.rest, guess.frames[:, 1:], self.mtp_weight, weights
-        )
+        rest, balance = predict_rest(self.module, states, frames), routing.balance()
+        loss, talker, mtp = speech(first, first_labels, rest, frames[:, 1:])
         figures = {
             "first": talker.item(),
             "rest": mtp.item(),
-            "right": (guess.first.argmax(-1) == guess.first_labels).float().mean().item(),
-            "balance": guess.balance.item(),
-            "examples": float(len(guess.begins)),
+            "right": (first.argmax(-1) == first_labels).float().mean().item(),
+            "balance": balance.item(),
+            "examples": float(len(codes)),
         }
-        return loss + BALANCE_WEIGHT * guess.balance, figures
+        return loss + BALANCE_WEIGHT * balance, figures
 
     def sample(self, folder: Path, step: int) -> None:
-        if self._batch is not None:
-            self.show(self._batch.examples[0], folder / f"{step:06d}.wav")
-
-    def show(self, example: Encoded, path: Path) -> None:
         """Write what the Talker would say at each moment of an example, if all before were true."""
+        if self._batch is None:
+            return
+        example = self._batch.examples[0]
         said = self.batches.said(example).to(self.device)
         batch = collate([[example]], len(example))
         hidden, (sequence,) = read_aloud(self.model, think(self.model, batch), [example], [said], self.voice)
@@ -183,6 +139,7 @@ class TalkerStage(BatchedStage[Talker]):
         first = self.module.codec_head(states)[:, : self.module.codebook_size].argmax(-1)
         codes = torch.cat((first[:, None], predict_rest(self.module, states, said.T).argmax(-1)), dim=1)
         wave, _ = self.model.code2wav(codes.T[None])
+        path = folder / f"{step:06d}.wav"
         save_audio(path, wave.flatten().float().cpu().numpy(), SPEAKING_RATE)
 
 

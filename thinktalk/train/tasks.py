@@ -136,14 +136,13 @@ class SpeakerTask(TalkerTask):
             return super().stage(model, processor, examples)
         spoken(examples)  # or there is nothing to say
         config = model.config.talker_config
-        voices = sorted(config.speaker_id.values())
-        first = next(voice for voice in voices if config.mark(voice) is None)  # the codec's own
-        mark, *others = (config.mark(voice) for voice in (voice_of(model, self.voice), *voices))
+        marks = {voice: config.mark(voice) for voice in sorted(config.speaker_id.values())}
+        first = next(voice for voice, mark in marks.items() if mark is None)  # the codec's own
+        mark = marks.pop(voice_of(model, self.voice))
         assert mark is not None
         texts = list(readable(examples, processor, packing_of(self.settings, model, examples).longest))
         own = OwnSpeech(model, texts, first, self.settings.training / "said")
-        others.remove(mark)
-        return timbre.TimbreStage(model, mark, timbre.readings(model, texts, own), others)
+        return timbre.TimbreStage(model, mark, timbre.readings(model, texts, own), list(marks.values()))
 
     def _is_marked(self, model: Qwen3Omni) -> bool:
         """Whether the voice is another than the one that the codec knows."""

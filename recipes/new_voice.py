@@ -32,7 +32,7 @@ def new_voice(
     name: Annotated[str, typer.Option(help="What the new voice is called.")] = "ada",
     minutes: Annotated[float, typer.Option(help="How much the speaker records.")] = 5.0,
     model: Model = "nano",
-    steps: int = 500,
+    steps: int = 1500,
     sentences: Annotated[int, typer.Option(help="On how many held-out ones it is measured.")] = 40,
 ) -> None:
     """Leaves OUT/recordings, and in OUT/voice the checkpoint; prints what `thinktalk eval` says of it."""

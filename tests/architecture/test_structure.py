@@ -37,6 +37,7 @@ LATE_IMPORTS = {
     ): "brings in FSDP, which one process does without",
     ("thinktalk/train/saving.py", "thinktalk.parallel"): "brings in FSDP, which one process does without",
     ("thinktalk/synthesis/engines.py", "hibari"): "only the extra `train` brings it",
+    ("thinktalk/train/imitation.py", "pyworld"): "only the extra `train` brings it",
 }
 # What an extra brings, and the room that is of no use without it and so may import it at the top.
 EXTRA_ROOMS = {

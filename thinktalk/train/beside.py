@@ -1,10 +1,12 @@
 """Two readings of one text laid beside each other, by dynamic time warping (Sakoe and Chiba, 1978).
 
 What is compared is the shape of the spectrum, by cepstra without loudness, each on the scale of its own reading: two
-voices differ in the mean of theirs before they differ in anything else.
+voices differ in the mean of theirs before they differ in anything else. And what an ear that has learnt to read hears in
+them: a vowel of one voice may have the spectrum of another vowel of the other.
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -20,10 +22,13 @@ SILENT = 6.0  # nepers under the loudest moment
 SILENCE = 3.0  # how far silence is from speech, in deviations of a cepstrum
 
 
-def beside(own: Tensor, other: Tensor) -> Tensor:
+def beside(own: Tensor, other: Tensor, heard: Callable[[Tensor], Tensor]) -> Tensor:
     """Sounds [n] and [m] at 24 kHz -> for every hop of the first [n // HOP] the sample of the other at which the same is
-    said, float32. Both count from the middle of a hop."""
-    path = cheapest(torch.cdist(_shape(own), _shape(other)).numpy())
+    said, float32. Both count from the middle of a hop. `heard` gives what is heard at each [hops, width] of a sound."""
+    ear, ear_of_other = heard(own), heard(other)
+    spread = ear.std(0, correction=0).norm().clamp(min=1e-3)
+    costs = torch.cdist(_shape(own), _shape(other)) / CEPSTRA**0.5 + torch.cdist(ear, ear_of_other) / spread
+    path = cheapest(costs.numpy())
     total, count = np.zeros(path[-1, 0] + 1), np.zeros(path[-1, 0] + 1)
     np.add.at(total, path[:, 0], path[:, 1])
     np.add.at(count, path[:, 0], 1)

@@ -44,7 +44,7 @@ def run(stage: Stage[Any], plan: Plan, folder: Path) -> None:
 
         parallelise(scope, mesh_of(world, plan.expert_parallel))
         stage.split(world.rank, world.size)
-    optimisers = optimisers_for(stage.module, plan, stage.shares)
+    optimisers = optimisers_for(stage.module, plan)
     standing = saving.resume(stage, optimisers, world, folder)
     if standing.step >= plan.steps:
         return

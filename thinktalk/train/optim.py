@@ -1,7 +1,7 @@
 """Optimisers, and the clipping of gradients that may be spread over processes."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -15,36 +15,26 @@ from thinktalk.train.muon import Muon
 from thinktalk.train.plan import Plan
 
 
-def optimisers_for(
-    module: nn.Module, plan: Plan, shares: Mapping[str, float] | None = None
-) -> list[torch.optim.Optimizer]:
+def optimisers_for(module: nn.Module, plan: Plan) -> list[torch.optim.Optimizer]:
     """AdamW for all that learns in `module`; or Muon for the matrices of its hidden layers, and AdamW for the rest.
 
     Muon's updates are scaled to the size of AdamW's (Moonlight, arXiv 2502.16982, section 2.2), and then to
-    `muon_rate` of it. shares: of parts of the module, by name, what they take of the plan's rate. Each group's "share" is
-    its part of it.
+    `muon_rate` of it. Each group's "share" is its part of the plan's rate.
     """
-    learning: dict[Tensor, float] = {
-        p: _share(name, shares or {}) for name, p in module.named_parameters() if p.requires_grad
-    }
+    learning = [p for p in module.parameters() if p.requires_grad]
     hidden = set(hidden_matrices(module)) if plan.optimiser == "muon" else set()
     optimisers: list[torch.optim.Optimizer] = []
     if matrices := [p for p in learning if p in hidden]:
         muon = _muon(spread=hasattr(matrices[0], "full_tensor"))
-        groups = [
-            {"params": some, "share": share * plan.muon_rate}
-            for share, some in _by(lambda p: learning[p], matrices)
-        ]
+        group = {"params": matrices, "share": plan.muon_rate}
         precision = torch.bfloat16 if plan.muon_precision == "bf16" else torch.float32
         optimisers.append(
-            muon(groups, lr=plan.learning_rate, weight_decay=plan.weight_decay, precision=precision)
+            muon([group], lr=plan.learning_rate, weight_decay=plan.weight_decay, precision=precision)
         )
-    if rest := sorted(
-        (p for p in learning if p not in hidden), key=lambda p: p.ndim <= 1
-    ):  # as checkpoints have them
+    if rest := sorted((p for p in learning if p not in hidden), key=lambda p: p.ndim <= 1):
         groups = [
-            {"params": some, "weight_decay": plan.weight_decay if is_matrix else 0.0, "share": share}
-            for (is_matrix, share, _), some in _by(lambda p: (p.ndim > 1, learning[p], _mesh(p)), rest)
+            {"params": some, "weight_decay": plan.weight_decay if is_matrix else 0.0, "share": 1.0}
+            for (is_matrix, _), some in _by(lambda p: (p.ndim > 1, _mesh(p)), rest)
         ]
         optimisers.append(torch.optim.AdamW(groups, lr=plan.learning_rate, betas=plan.betas))
     return optimisers
@@ -82,10 +72,6 @@ def _muon(spread: bool) -> type[Muon]:
     from thinktalk.train.spread_muon import SpreadMuon
 
     return SpreadMuon
-
-
-def _share(name: str, shares: Mapping[str, float]) -> float:
-    return next((share for part, share in shares.items() if f"{name}.".startswith(f"{part}.")), 1.0)
 
 
 def _mesh(parameter: Tensor) -> Any:

@@ -1,9 +1,8 @@
 """What the loop asks of a stage, and what a stage asks of its data."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -39,7 +38,6 @@ class Stage(ABC, Generic[Module]):
 
     name: str
     module: Module
-    shares: ClassVar[Mapping[str, float]] = {}  # what parts of the module take of the plan's rate, if not all
 
     @abstractmethod
     def loss(self, step: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:

@@ -15,7 +15,7 @@ from thinktalk.train.plan import Plan
 from thinktalk.train.recompute import recomputed
 from thinktalk.train.schedule import share
 
-PLAN = Plan(steps=10, learning_rate=1e-2, optimiser="muon", weight_decay=0.0)
+PLAN = Plan(steps=10, learning_rate=1e-2, optimiser="muon", muon_rate=0.7, weight_decay=0.0)
 
 
 class Small(nn.Module):
@@ -56,14 +56,13 @@ def test_the_rate_warms_up_stays_and_falls_to_zero():
 
 
 @pytest.mark.parametrize("plan", [PLAN, replace(PLAN, optimiser="adamw")])
-def test_parts_take_their_share_of_the_rate(plan: Plan):
+def test_every_weight_has_its_share_of_the_rate(plan: Plan):
     small = Small()
-    groups = [g for o in optimisers_for(small, plan, {"decoder": 0.2}) for g in o.param_groups]
+    groups = [g for o in optimisers_for(small, plan) for g in o.param_groups]
     shares = {id(p): group["share"] for group in groups for p in group["params"]}
     hidden = {id(p) for p in hidden_matrices(small)} if plan.optimiser == "muon" else set()
     for name, p in small.named_parameters():
-        expected = 0.2 if name.startswith("decoder.") else 1.0
-        assert shares.pop(id(p)) == expected * (plan.muon_rate if id(p) in hidden else 1.0), name
+        assert shares.pop(id(p)) == (plan.muon_rate if id(p) in hidden else 1.0), name
     assert not shares
 
 

@@ -1,6 +1,7 @@
 """A new voice where the codec knows one: the same codes with a mark, and Code2Wav that learns how the mark sounds."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,16 +24,16 @@ from thinktalk.train.beside import HOP, beside, cheapest
 from thinktalk.train.data.batch import collate
 from thinktalk.train.data.conversation import Encoded, encode
 from thinktalk.train.data.example import Example
+from thinktalk.train.ear import heard, heard_throughout
 from thinktalk.train.finetune import Settings, finetune
-from thinktalk.train.losses.spectral import SIZES, spectra
+from thinktalk.train.imitation import imitation, interval, pitch_of
+from thinktalk.train.losses.spectral import spectra, spectral_distance
 from thinktalk.train.own_speech import OwnSpeech, say
-from thinktalk.train.stages.timbre import CHANGE, Reading, nearest, prepare, recorded, steadiest
-from thinktalk.train.stages.vocoder import MEL_FFT
+from thinktalk.train.stages.timbre import prepare
 from thinktalk.train.tasks import SpeakerTask, TalkerTask
 
 TEXTS = ("the sky is blue", "green is the grass")
 FIRST = CODES + 20  # chelsie
-NONE = torch.zeros(1)  # no shift
 
 
 @pytest.fixture
@@ -95,6 +96,10 @@ def test_the_cheapest_path():
     assert cheapest(costs).tolist() == [[0, 0], [1, 1], [1, 2], [2, 3]]
 
 
+def deaf(sound: torch.Tensor) -> torch.Tensor:
+    return torch.zeros(len(sound) // HOP, 1)
+
+
 def test_the_same_said_slower_is_found():
     rng = np.random.default_rng(0)
     times = np.cumsum(np.full(12, 4800))  # twelve sounds of .2 s, each a chord of its own
@@ -106,7 +111,7 @@ def test_the_same_said_slower_is_found():
         sound = 0.05 * np.concatenate(waves)
         return torch.from_numpy(sound + 1e-3 * rng.standard_normal(len(sound))).float()
 
-    places = beside(read(0.2, 1.0), read(0.3, 1.05))
+    places = beside(read(0.2, 1.0), read(0.3, 1.05), deaf)
     assert len(places) == times[-1] // HOP
     expected = 1.5 * (torch.arange(len(places)) + 0.5) * HOP
     # within a sound any place will do, so a sound is what one may be off by
@@ -115,43 +120,82 @@ def test_the_same_said_slower_is_found():
     assert (places[boundaries] - expected[boundaries]).abs().max() < 0.06 * 24_000
 
 
-def test_a_recording_in_its_own_time_has_its_own_spectra():
-    sound = torch.randn(5 * FRAME_SAMPLES, generator=torch.Generator().manual_seed(0))
-    places = (torch.arange(len(sound) // HOP) + 0.5) * HOP
-    reading = Reading(torch.zeros(GROUPS, 5), sound, places)
-    start, samples = FRAME_SAMPLES, 2 * FRAME_SAMPLES
-    here = recorded(reading, start, samples, NONE)
-    for one, there in zip(here, spectra(sound[None, start : start + samples]), strict=True):
-        assert torch.allclose(one, there[0], atol=1e-5)
-    off = Reading(reading.codes, sound, places + 2 * HOP)  # laid beside it wrongly
-    found = nearest(
-        off, start, samples, spectra(sound[None, start : start + samples])[SIZES.index(MEL_FFT)][0]
+def test_an_ear_tells_apart_what_sounds_alike():
+    hum = 0.1 * torch.sin(torch.arange(60 * HOP) * 0.05)
+    sooner, later = torch.zeros(60, 1), torch.zeros(60, 1)
+    sooner[20:], later[40:] = 1, 1  # another vowel, on the same note
+    heard = iter((sooner, later))
+    places = beside(hum, hum, lambda _: next(heard)) / HOP
+    assert (places[:20] < 40).all()
+    assert (places[20:] > 40).all()
+    assert not (beside(hum, hum, deaf)[20:] / HOP > 40).all()
+
+
+def test_what_is_heard_throughout_is_what_is_heard_from_there_on(omni: Qwen3Omni):
+    tower = omni.thinker.audio_tower
+    sound = torch.randn(150 * HOP, generator=torch.Generator().manual_seed(0))
+    throughout = heard_throughout(tower, sound)
+    assert len(throughout) == 150
+    assert not (throughout == 0).all(1).any()  # no frame was left out
+    whole = heard(tower, sound[None])
+    second = [*range(0, 100, 8), *range(100, 150, 8)]  # a second is convolved by itself
+    assert torch.allclose(throughout[second], whole, atol=1e-5)
+    assert len(heard_throughout(tower, sound[: 3 * HOP])) == 3
+
+
+# --------------------------------------------------------------------------- imitations
+
+
+def vowel(pitch: float, resonance: float, seconds: float = 0.5) -> torch.Tensor:
+    """Harmonics of a pitch that are loud around a resonance, Hz."""
+    t = torch.arange(int(24_000 * seconds)) / 24_000
+    harmonics = torch.arange(1, int(8000 / pitch)) * pitch
+    loudness = 1 / (1 + ((harmonics - resonance) / 200) ** 2)
+    return 0.05 * (loudness[:, None] * torch.sin(2 * torch.pi * harmonics[:, None] * t)).sum(0)
+
+
+def loudest(sound: torch.Tensor) -> int:
+    """Where its resonance is, Hz."""
+    return int(torch.fft.rfft(sound * torch.hann_window(len(sound))).abs().argmax()) * 24_000 // len(sound)
+
+
+def test_an_imitation_has_the_voice_of_one_and_time_and_melody_of_the_other():
+    recording = torch.cat((vowel(100, 600), vowel(100, 1800)))
+    pitch = pitch_of(recording)
+    assert np.median(pitch[pitch > 0]) == pytest.approx(100, rel=0.02)
+    beside = torch.cat(
+        (torch.linspace(0, 12_000, 25), torch.linspace(12_000, 23_900, 75))
+    )  # the first is short
+    melody = np.full(201, 150.0)
+    sound = imitation(melody, recording, pitch, beside)
+    assert len(sound) == 201 * 120
+    said = pitch_of(sound)
+    assert np.median(said[said > 0]) == pytest.approx(150, rel=0.02)
+    assert loudest(sound[1000:5000]) == pytest.approx(600, abs=100)
+    assert loudest(sound[8000:]) == pytest.approx(1800, abs=100)
+
+
+def test_an_imitation_of_the_recording_itself_is_the_recording():
+    recording = vowel(120, 900, 1.0)
+    pitch, there = pitch_of(recording), (torch.arange(100) + 0.5) * HOP
+    sound = imitation(pitch, recording, pitch, there)
+    same, other = (
+        spectral_distance(spectra(sound[None, 4800:19_200]), spectra(one[None, 4800:19_200]))
+        for one in (recording, vowel(120, 1300, 1.0))
     )
-    assert torch.allclose(found[0], here[0], atol=1e-5)
-    late = Reading(reading.codes, torch.cat((torch.zeros(HOP), sound)), places)
-    assert not torch.allclose(recorded(late, start, samples, NONE)[0], here[0], atol=1e-2)
+    assert same < 0.5 * other
 
 
-def test_what_lies_beside_it_wrongly_is_found():
-    sound = torch.randn(9 * FRAME_SAMPLES, generator=torch.Generator().manual_seed(0))
-    start, samples = 2 * FRAME_SAMPLES, 5 * FRAME_SAMPLES
-    meant = spectra(sound[None, start : start + samples])
-    places = (torch.arange(len(sound) // HOP) + 0.5) * HOP
-    for off in (torch.full_like(places, -4), torch.linspace(-3, 3, len(places)).round()):
-        reading = Reading(torch.zeros(GROUPS, 9), sound, places + off * HOP)
-        found = nearest(reading, start, samples, meant[SIZES.index(MEL_FFT)][0])
-        before = recorded(reading, start, samples, NONE)
-        for one, wrong, right in zip(found, before, meant, strict=True):
-            assert (one - right[0]).abs().mean() < 0.5 * (wrong - right[0]).abs().mean()
+def test_a_voice_is_higher_by_what_hums():
+    low, high, whisper = np.array([0.0, 100, 100, 120]), np.array([200.0, 0, 200]), np.zeros(3)
+    assert interval([low, low], [high, whisper]) == 2
+    assert interval([low], [whisper]) == interval([whisper], [high]) == 1
 
 
-def test_the_steadiest_path():
-    costs = np.ones((5, 8))
-    costs[2, :4], costs[3, 4:] = 0, 0
-    costs[0, 2] = -0.5  # further than one can go in a moment
-    assert steadiest(costs).tolist() == [2, 2, 2, 2, 3, 3, 3, 3]
-    costs[3, 4:] = 1 - CHANGE / 8  # too little is won by going there
-    assert steadiest(costs).tolist() == [2] * 8
+def test_without_world_it_is_said_where_it_is(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "pyworld", None)
+    with pytest.raises(UserError, match="pip install pyworld-prebuilt"):
+        pitch_of(vowel(100, 600))
 
 
 # --------------------------------------------------------------------------- the stage

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 SIZES = (256, 512, 1024, 2048)  # of FFTs
@@ -31,30 +30,10 @@ def magnitudes(sound: Tensor, size: int, floor: float = FLOOR) -> Tensor:
     """
     window = torch.hann_window(size, device=sound.device)
     spectrum = torch.stft(sound, size, size // 4, window=window, center=False, return_complex=True)
-    return _smoothed(spectrum, window, floor)
-
-
-def magnitudes_at(sound: Tensor, middles: Tensor, size: int, floor: float = FLOOR) -> Tensor:
-    """The same [bins, frames] of windows that stand where one likes in sound [samples]: their `middles` [frames] are
-    samples of it. Before its beginning and after its end there is silence."""
-    window = torch.hann_window(size, device=sound.device)
-    middles = middles.round().long().clamp(-size // 2, len(sound) + size // 2)
-    inside = F.pad(sound, (size, size))[
-        middles[:, None] + size // 2 + torch.arange(size, device=sound.device)
-    ]
-    return _smoothed(torch.fft.rfft(inside * window).T, window, floor)
-
-
-def _smoothed(spectrum: Tensor, window: Tensor, floor: float) -> Tensor:
     scale = window.sum() / 2
     return ((spectrum.real.square() + spectrum.imag.square()) / scale**2 + floor**2).sqrt()
 
 
-def log_mel(magnitudes: Tensor, filters: Tensor, floor: float = FLOOR) -> Tensor:
-    """Natural logarithms of magnitudes [..., bins, frames] in bands; `filters` [mel bins, bins]."""
-    return (filters @ magnitudes + floor).log()
-
-
 def log_mel_distance(guess: Tensor, truth: Tensor, filters: Tensor, floor: float = FLOOR) -> Tensor:
     """L1 between log-mel spectra of magnitudes [b, bins, frames]; `filters` [mel bins, bins]."""
-    return (log_mel(guess, filters, floor) - log_mel(truth, filters, floor)).abs().mean()
+    return ((filters @ guess + floor).log() - (filters @ truth + floor).log()).abs().mean()

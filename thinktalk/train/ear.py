@@ -27,9 +27,8 @@ def heard_throughout(tower: AudioEncoder, sound: Tensor) -> Tensor:
     starts = range(min(STRIDE, frames))
     tokens = tower([mel[:, start:] for start in starts])
     throughout = tokens[0].new_zeros(frames + STRIDE, tokens[0].shape[1])
-    for start in reversed(
-        starts
-    ):  # where two have a token of the same frame, one of them is its second's last
+    # The last token of a second that ends off the grid is of the same frame as the first of the next: that one stays.
+    for start in reversed(starts):
         chunk, place = divmod(np.arange(len(tokens[start])), AUDIO_TOKENS_PER_CHUNK)
         throughout[start + chunk * AUDIO_CHUNK + place * STRIDE] = tokens[start]
     return throughout[:frames].float().cpu()

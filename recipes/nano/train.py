@@ -5,10 +5,11 @@
             │            └─ hearing ─┬─ general ┘
             └─ seeing ───────────────┘
 
-Two cores that do nothing else need more than five hours, with AVX-512 some three and a half (LOG.md has what was
-measured). Two stages run side by side there, one core each, and the one that is left in the end has both; other machines
-are used as `machine.py` says. Every stage can be killed at any moment; the same command goes on from where it was. Last
-of all nano is measured on what was held out, and it is said after how many seconds it was first understood.
+Two cores with AVX-512 took three and a half hours, and had other work besides; without it they need more than five
+(LOG.md has what was measured). Two stages run side by side there, one core each, and the one that is left in the end
+has both; other machines are used as `machine.py` says. Every stage can be killed at any moment; the same command goes
+on from where it was. Last of all nano is measured on what was held out, and it is said after how many seconds it was
+first understood.
 """
 
 import subprocess

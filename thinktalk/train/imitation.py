@@ -18,12 +18,13 @@ from thinktalk.rates import SPEAKING_RATE
 from thinktalk.train.beside import HOP
 
 STEP = SPEAKING_RATE // 200  # samples from one moment of WORLD to the next
+PERIOD = 1000 * STEP / SPEAKING_RATE  # ms, the same
 
 
 def pitch_of(sound: Tensor) -> np.ndarray:
     """Sound [n] at 24 kHz -> Hz at every moment [n // STEP + 1], 0 where nothing hums. Raises UserError without WORLD."""
     world, samples = _world(), sound.double().numpy()
-    pitch, times = world.dio(samples, SPEAKING_RATE, frame_period=1000 * STEP / SPEAKING_RATE)
+    pitch, times = world.dio(samples, SPEAKING_RATE, frame_period=PERIOD)
     return world.stonemask(samples, pitch, times, SPEAKING_RATE)
 
 
@@ -43,13 +44,8 @@ def imitation(melody: np.ndarray, recording: Tensor, pitch: np.ndarray, beside: 
     breath = world.d4c(samples, pitch, times, SPEAKING_RATE)
     hops = np.arange(len(melody)) * STEP / HOP - 0.5  # they are counted from their middles
     moments = np.interp(hops, np.arange(len(beside)), beside.numpy()) / STEP
-    sound = world.synthesize(
-        melody,
-        np.exp(_at(np.log(throat), moments)),
-        _at(breath, moments),
-        SPEAKING_RATE,
-        1000 * STEP / SPEAKING_RATE,
-    )
+    throat, breath = np.exp(_at(np.log(throat), moments)), _at(breath, moments)
+    sound = world.synthesize(melody, throat, breath, SPEAKING_RATE, PERIOD)
     return torch.from_numpy(sound).float()
 
 

@@ -32,9 +32,9 @@ class Attention(nn.Module):
     def forward(
         self, x: Tensor, rope: Rope, cache: Cache | None = None, layer: int = 0, mask: Tensor | None = None
     ) -> Tensor:
-        queries = self.q_norm(self._heads(self.q_proj(x)))  # [b, h, n, d]
-        keys = self.k_norm(self._heads(self.k_proj(x)))
-        values = self._heads(self.v_proj(x))
+        queries = self.q_norm(self._heads(self.q_proj(x))).transpose(1, 2)  # [b, h, n, d]
+        keys = self.k_norm(self._heads(self.k_proj(x))).transpose(1, 2)
+        values = self._heads(self.v_proj(x)).transpose(1, 2)
         turned = rotate(torch.cat((queries, keys), dim=1), rope)
         queries, keys = turned.split((queries.shape[1], keys.shape[1]), dim=1)
         if cache is None:
@@ -44,7 +44,7 @@ class Attention(nn.Module):
         return self.o_proj(attended.transpose(1, 2).flatten(2))
 
     def _heads(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+        return x.unflatten(-1, (-1, self.head_dim))
 
 
 def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:

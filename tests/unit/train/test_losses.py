@@ -8,13 +8,18 @@ import torch
 from thinktalk.features.filterbank import mel_filters
 from thinktalk.train.losses.ctc import ALPHABET, ctc, spell
 from thinktalk.train.losses.spectral import log_mel_distance, magnitudes, spectra, spectral_distance
-from thinktalk.train.losses.tokens import IGNORE, balance, next_token
+from thinktalk.train.losses.tokens import IGNORE, balance, guessed, next_token
 
 
 def test_next_token_is_the_mean_over_what_is_labelled():
     logits = torch.tensor([[[0.0, math.log(3)], [5.0, 5.0], [0.0, 0.0]]])
     labels = torch.tensor([[1, IGNORE, 0]])
     assert next_token(logits, labels).item() == pytest.approx((-math.log(3 / 4) - math.log(1 / 2)) / 2)
+
+
+def test_a_label_is_guessed_where_nothing_is_likelier():
+    logits = torch.tensor([[0.0, 3.0, 1.0], [2.0, -1.0, 1.0], [-3.0, -2.0, -1.0]])
+    assert guessed(logits, torch.tensor([1, 2, 2])).tolist() == [True, False, True]
 
 
 def test_even_routing_has_balance_top_k_and_collapse_has_more():

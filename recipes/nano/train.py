@@ -142,7 +142,7 @@ def speaking(out: Path, share: Share) -> None:
     )
     stage.understood = Understood(out, model, tokenizer, moonshine())
     plan = Plan(
-        steps=16000,
+        steps=14000,
         learning_rate=2e-3,
         optimiser="muon",
         muon_rate=2.0,

@@ -28,17 +28,20 @@ def test_every_codebook_counts_the_same():
 
 
 def test_codebooks_count_by_their_weights():
-    rest = torch.zeros(3, 2, 4)
-    rest[1, 0, 2] = math.log(5)  # 5 of 8 for code 2
-    labels = torch.tensor([[0, 3], [2, 0], [1, 0]])
+    rest = torch.zeros(2, 3, 4)
+    rest[0, 1, 2] = math.log(5)  # 5 of 8 for code 2
+    labels = torch.tensor([[0, 2, 1], [3, 0, 0]])
     fourth, eighths = math.log(4), math.log(8 / 5)
-    right = by_weight(list(rest), list(labels), torch.tensor([3.0, 1.0, 0.0]))
+    weights = torch.tensor([3.0, 1.0, 0.0])
+    right = by_weight(rest, labels, weights)
     assert right.item() == pytest.approx((3 * fourth + (eighths + fourth) / 2) / 4)
 
 
 def test_a_codebook_counts_the_same_however_few_labels_it_has():
-    second = torch.tensor([[0, 0, math.log(5), 0]])
-    right = by_weight(
-        [torch.zeros(4, 4), second], [torch.tensor([0, 3, 1, 1]), torch.tensor([2])], torch.ones(2)
-    )
+    rest = torch.zeros(4, 2, 4)
+    rest[0, 1, 2] = math.log(5)
+    labels = torch.tensor([[0, 2], [3, IGNORE], [1, IGNORE], [1, IGNORE]])
+    right = by_weight(rest, labels, torch.tensor([1.0, 1.0]))
     assert right.item() == pytest.approx((math.log(4) + math.log(8 / 5)) / 2)
+    none = by_weight(rest, torch.full((4, 2), IGNORE), torch.tensor([1.0, 1.0]))
+    assert none.item() == 0

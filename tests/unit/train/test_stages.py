@@ -119,14 +119,6 @@ def test_a_frames_first_codes_alone_are_taught_as_with_the_others(speaking: Spea
     assert torch.allclose(begun, whole[:, : UNDERSTOOD - 1], atol=1e-5)
 
 
-def test_half_of_the_frames_teach_mtp(speaking: SpeakingStage):
-    states = torch.randn(40, shape.TALKER_WIDTH, requires_grad=True)
-    codes = torch.randint(shape.CODES, (40, shape.CODEBOOKS))
-    speaking._rest(states, codes, np.random.default_rng(0))[0].backward()
-    assert states.grad is not None
-    assert states.grad.any(-1).sum() == 6 + 14  # 15 and 35 of a hundred
-
-
 def test_a_past_in_common_is_as_good_as_one_for_each(speaking: SpeakingStage):
     decoder, rows = speaking.talker.model, torch.randn(3, 8, shape.TALKER_WIDTH)
     begun, positions = torch.randn(5, shape.TALKER_WIDTH), torch.arange(13).expand(3, 3, -1)

@@ -1,11 +1,10 @@
 """What Talker and MTP are taught together: the first code of each frame, and the others behind it."""
 
-from collections.abc import Sequence
-
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from thinktalk.train.losses.tokens import next_token
+from thinktalk.train.losses.tokens import IGNORE, next_token
 
 MTP_WEIGHT = 1.0  # from 0.3 (Qwen3-TTS) to 1
 
@@ -27,8 +26,11 @@ def speech(
     return talker + mtp_weight * mtp, talker, mtp
 
 
-def by_weight(rest: Sequence[Tensor], labels: Sequence[Tensor], weights: Tensor) -> Tensor:
-    """Of codes 1, 2, ... each the logits [places, codes] and the labels [places] -> the mean cross-entropy, in which a
-    codebook counts by `weights` [groups - 1], however many places it has."""
-    each = torch.stack([next_token(*pair) for pair in zip(rest, labels, strict=True)])
-    return torch.dot(each, weights / weights.sum())
+def by_weight(rest: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """logits [frames, groups - 1, codes] of codes 1, 2, ... with labels [frames, groups - 1], which may be IGNORE -> the
+    mean cross-entropy, in which each codebook counts by `weights` [groups - 1], however many labels it has."""
+    each = F.cross_entropy(
+        rest.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORE, reduction="none"
+    )
+    means = each.view(labels.shape).sum(0) / (labels != IGNORE).sum(0).clamp(min=1)
+    return torch.dot(means, weights / weights.sum())

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from thinktalk.models.codec.quantizer import ResidualQuantizer
@@ -20,13 +21,10 @@ from thinktalk.train.losses.speech import MTP_WEIGHT, by_weight
 from thinktalk.train.losses.tokens import IGNORE, guessed, next_token
 from thinktalk.train.routing import watched
 from thinktalk.train.stage import Stage
-from thinktalk.train.stages.speech_sequence import read_frames
+from thinktalk.train.stages.speech_sequence import predict_rest
 
-UNDERSTOOD = 4  # of a frame's codes, the first: they decide what is understood
-# To MTP each frame is a sequence of its own. Were all taught it would cost as much as everything else; half of them and a
-# quarter more steps get more words right in the same time.
-WHOLE = 0.15  # of the frames, those that teach it all codes
-BEGUN = 0.35  # of the frames, those that teach it the first ones alone
+UNDERSTOOD = 4  # of a frame's codes, the first: they decide what is understood, so all frames teach them
+WHOLE = 0.25  # of the frames, those that teach the others too
 PLACE_WEIGHT = 1.0
 BALANCE_WEIGHT = 1e-3
 FORGETFUL = 0.7  # of the sequences, those that miss a part of their past
@@ -205,19 +203,16 @@ class SpeakingStage(Stage[SpeakingModule]):
     def _rest(self, states: Tensor, codes: Tensor, rng: np.random.Generator) -> tuple[Tensor, float]:
         """MTP: states [frames, width] and codes [frames, quantizers] -> loss and accuracy of codes 1, 2, ..."""
         order = torch.from_numpy(rng.permutation(len(codes)))
-        whole = max(1, int(WHOLE * len(codes)))
-        some, others = order[:whole], order[whole : whole + int(BEGUN * len(codes))]
-        heads = self.talker.code_predictor.lm_head
-        read, labels = ([list[Tensor]() for _ in heads] for _ in range(2))
-        for frames, taught in ((some, codes[some]), (others, codes[others, :UNDERSTOOD])):
-            places = read_frames(self.talker, states[frames], taught)
-            for code in range(places.shape[1]):
-                read[code].append(places[:, code])
-                labels[code].append(taught[:, code + 1])
-        truth = [torch.cat(parts) for parts in labels]
-        logits = [head(torch.cat(parts)) for head, parts in zip(heads, read, strict=True)]
-        right = [guessed(guess, code) for guess, code in zip(logits, truth, strict=True)]
-        return by_weight(logits, truth, self.sizes.to(states.device)), torch.cat(right).float().mean().item()
+        whole, begun = order.tensor_split([max(1, int(WHOLE * len(codes)))])
+        logits = predict_rest(self.talker, states[whole], codes[whole])
+        first = predict_rest(self.talker, states[begun], codes[begun, :UNDERSTOOD])
+        untaught = logits.shape[1] - first.shape[1]
+        logits = torch.cat((logits, F.pad(first, (0, 0, 0, untaught))))
+        labels = F.pad(codes[begun, 1:UNDERSTOOD], (0, untaught), value=IGNORE)
+        labels = torch.cat((codes[whole, 1:], labels))
+        taught = labels != IGNORE
+        right = guessed(logits[taught], labels[taught]).float().mean().item()
+        return by_weight(logits, labels, self.sizes.to(logits.device)), right
 
 
 def mistaken(codes: Tensor, near: Tensor, rng: np.random.Generator) -> Tensor:

@@ -97,15 +97,7 @@ def read_aloud(
 
 
 def predict_rest(talker: Talker, states: Tensor, frames: Tensor) -> Tensor:
-    """States [n, width] and codes [n, groups] of frames, all or the first ->
-    logits [n, groups - 1, codes] of the next ones."""
-    places = read_frames(talker, states, frames).unbind(1)
-    heads = talker.code_predictor.lm_head[: len(places)]
-    return torch.stack([head(place) for head, place in zip(heads, places, strict=True)], dim=1)
-
-
-def read_frames(talker: Talker, states: Tensor, frames: Tensor) -> Tensor:
-    """As `predict_rest`, but what the heads read: [n, groups - 1, width].
+    """States [n, width] and codes [n, groups] of frames, all or the first -> logits [n, groups - 1, codes] of the next ones.
 
     One causal pass: the sequence of a frame is its state, code 0, code 1, ...; the place of each code predicts the
     next, so the last code is never read.
@@ -113,7 +105,9 @@ def read_frames(talker: Talker, states: Tensor, frames: Tensor) -> Tensor:
     predictor = talker.code_predictor
     first = talker.model.codec_embedding(frames[:, :1])
     others = predictor.embed(frames[:, 1:-1, None])[:, :, 0] if frames.shape[1] > 2 else first[:, :0]
-    return predictor(torch.cat((states[:, None], first, others), dim=1))[:, 1:]
+    hidden = predictor(torch.cat((states[:, None], first, others), dim=1))[:, 1:]
+    heads = predictor.lm_head[: hidden.shape[1]]
+    return torch.stack([head(place) for head, place in zip(heads, hidden.unbind(1), strict=True)], dim=1)
 
 
 def _row(step: ThinkerStep, row: int) -> ThinkerStep:

@@ -21,7 +21,7 @@ def test_its_gradient_is_autograds(shape: tuple[int, ...], dtype: torch.dtype, t
     torch.nn.init.normal_(norm.weight)
     results = []
     for function in (norm, lambda x: by_autograd(norm, x)):
-        x = seen.to(dtype).requires_grad_()
+        x = seen.to(dtype, copy=True).requires_grad_()
         norm.zero_grad()
         y = function(x)
         (y * torch.linspace(-1, 1, y.numel()).view(shape).to(dtype)).sum().backward()

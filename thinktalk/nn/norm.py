@@ -39,14 +39,15 @@ class _Learning(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None, None]:  # type: ignore[override]
         """Of x: what the norm would lengthen is taken away, unit * mean(unit * weight * gradient)."""
         unit, weight, inverse = ctx.saved_tensors
         unit32, gradient, weight32 = unit.float(), gradient.float(), weight.float()
         product = unit32 * gradient
         along = (product @ weight32)[..., None] / -len(weight)
         of_x = (gradient * weight32).addcmul_(unit32, along).mul_(inverse)
-        return of_x.to(unit.dtype), product.flatten(0, -2).sum(0).to(weight.dtype), None
+        of_weight = product.flatten(0, -2).sum(0).to(weight.dtype) if ctx.needs_input_grad[1] else None
+        return of_x.to(unit.dtype), of_weight, None
 
 
 class LayerScale(nn.Module):

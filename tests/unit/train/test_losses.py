@@ -8,7 +8,7 @@ import torch
 from thinktalk.features.filterbank import mel_filters
 from thinktalk.train.losses.ctc import ALPHABET, ctc, spell
 from thinktalk.train.losses.spectral import log_mel_distance, magnitudes, spectra, spectral_distance
-from thinktalk.train.losses.tokens import IGNORE, balance, guessed, next_token
+from thinktalk.train.losses.tokens import IGNORE, accuracy, balance, next_token
 
 
 def test_next_token_is_the_mean_over_what_is_labelled():
@@ -19,7 +19,9 @@ def test_next_token_is_the_mean_over_what_is_labelled():
 
 def test_a_label_is_guessed_where_nothing_is_likelier():
     logits = torch.tensor([[0.0, 3.0, 1.0], [2.0, -1.0, 1.0], [-3.0, -2.0, -1.0]])
-    assert guessed(logits, torch.tensor([1, 2, 2])).tolist() == [True, False, True]
+    labels = torch.tensor([1, 2, 2])
+    assert [accuracy(logits[i : i + 1], labels[i : i + 1]) for i in range(3)] == [1, 0, 1]
+    assert accuracy(logits, labels) == pytest.approx(2 / 3)
 
 
 def test_even_routing_has_balance_top_k_and_collapse_has_more():

@@ -17,7 +17,7 @@ from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.rates import audio_tokens
 from thinktalk.train.disturb import disturb
 from thinktalk.train.drawing import Drawing
-from thinktalk.train.losses.tokens import IGNORE, guessed, next_token
+from thinktalk.train.losses.tokens import IGNORE, accuracy, next_token
 from thinktalk.train.routing import watched
 from thinktalk.train.stage import Clip, Clips, Stage
 from thinktalk.train.stages.spelling import SpellingModule
@@ -77,7 +77,7 @@ class HearingStage(Stage[SpellingModule]):
         figures = {
             "ctc": spelling.item(),
             "words": words.item(),
-            "right": guessed(logits, labels).float().mean().item(),
+            "right": accuracy(logits, labels),
             "balance": balance.item(),
         }
         return words + CTC_WEIGHT * spelling + BALANCE_WEIGHT * balance, figures

@@ -18,7 +18,7 @@ from thinktalk.models.qwen3_omni.talker import Talker
 from thinktalk.nn.attention import attend
 from thinktalk.train.codes import table_of
 from thinktalk.train.losses.speech import MTP_WEIGHT, by_weight
-from thinktalk.train.losses.tokens import IGNORE, guessed, next_token
+from thinktalk.train.losses.tokens import IGNORE, accuracy, next_token
 from thinktalk.train.routing import watched
 from thinktalk.train.stage import Stage
 from thinktalk.train.stages.speech_sequence import predict_rest
@@ -156,12 +156,11 @@ class SpeakingStage(Stage[SpeakingModule]):
         token = torch.cat(list(said)).long().to(x.device)
         place = next_token(self.module.place(states), token)
         loss = first + MTP_WEIGHT * rest + PLACE_WEIGHT * place + BALANCE_WEIGHT * routing.balance()
-        accuracy = guessed(logits, label[learnt]).float().mean().item()
         return loss, {
             "first": first.item(),
             "rest": rest.item(),
             "place": place.item(),
-            "right": accuracy,
+            "right": accuracy(logits, label[learnt]),
             "right rest": right,
         }
 
@@ -211,8 +210,9 @@ class SpeakingStage(Stage[SpeakingModule]):
         labels = F.pad(codes[begun, 1:UNDERSTOOD], (0, untaught), value=IGNORE)
         labels = torch.cat((codes[whole, 1:], labels))
         taught = labels != IGNORE
-        right = guessed(logits[taught], labels[taught]).float().mean().item()
-        return by_weight(logits, labels, self.sizes.to(logits.device)), right
+        return by_weight(logits, labels, self.sizes.to(logits.device)), accuracy(
+            logits[taught], labels[taught]
+        )
 
 
 def mistaken(codes: Tensor, near: Tensor, rng: np.random.Generator) -> Tensor:

@@ -24,7 +24,7 @@ from thinktalk.train.data.example import BadExample, Example
 from thinktalk.train.data.mixture import Mixture, permuted
 from thinktalk.train.data.packing import Batches, Packing, Rows, group_by_size
 from thinktalk.train.losses.speech import speech
-from thinktalk.train.losses.tokens import IGNORE, guessed
+from thinktalk.train.losses.tokens import IGNORE, accuracy
 from thinktalk.train.routing import watched
 from thinktalk.train.stages.speech_sequence import (
     predict_rest,
@@ -121,7 +121,7 @@ class TalkerStage(BatchedStage[Talker]):
         figures = {
             "first": talker.item(),
             "rest": mtp.item(),
-            "right": guessed(first, first_labels).float().mean().item(),
+            "right": accuracy(first, first_labels),
             "balance": balance.item(),
             "examples": float(len(codes)),
         }

@@ -14,7 +14,7 @@ from thinktalk.models.qwen3_omni.thinker import Thinker
 from thinktalk.train.data.batch import Batch, embed
 from thinktalk.train.data.mixture import Mixture
 from thinktalk.train.data.packing import Batches
-from thinktalk.train.losses.tokens import IGNORE, guessed, next_token
+from thinktalk.train.losses.tokens import IGNORE, accuracy, next_token
 from thinktalk.train.routing import watched
 from thinktalk.train.stage import Stage
 
@@ -73,10 +73,9 @@ class ThinkerStage(BatchedStage[Thinker]):
         learnt = labels != IGNORE
         logits, labels = self.module.lm_head(read.hidden[learnt]), labels[learnt]
         words, balance = next_token(logits, labels), routing.balance()
-        right = guessed(logits, labels).float().mean().item()
         figures = {
             "words": words.item(),
-            "right": right,
+            "right": accuracy(logits, labels),
             "balance": balance.item(),
             "tokens": float(batch.tokens),
         }

@@ -139,6 +139,7 @@ def speaking(out: Path, share: Share) -> None:
         header=script.header,
         speaker=model.config.talker_config.speaker_id[shape.VOICE],
         batch=48,
+        sparing=8400,  # until the rate begins to fall
     )
     stage.understood = Understood(out, model, tokenizer, moonshine())
     plan = Plan(

@@ -12,6 +12,7 @@ from recipes.nano.script import Script
 from tests.unit.train.clips import Clip
 from thinktalk.models.codec.encoder import CodecConfig, CodecEncoder
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
+from thinktalk.models.qwen3_omni.talker import Talker
 from thinktalk.models.qwen3_omni.tokenizer import Tokenizer
 from thinktalk.rates import FRAME_SAMPLES
 from thinktalk.synthesis import world
@@ -117,6 +118,23 @@ def test_a_frames_first_codes_alone_are_taught_as_with_the_others(speaking: Spea
     begun = predict_rest(speaking.talker, states, codes[:, :UNDERSTOOD])
     assert begun.shape == (5, UNDERSTOOD - 1, shape.CODES)
     assert torch.allclose(begun, whole[:, : UNDERSTOOD - 1], atol=1e-5)
+
+
+def test_half_of_the_frames_teach_mtp_while_it_is_taught_sparingly(
+    speaking: SpeakingStage, monkeypatch: pytest.MonkeyPatch
+):
+    taught: list[int] = []
+
+    def counting(talker: Talker, states: Tensor, codes: Tensor) -> Tensor:
+        taught.append(len(codes))
+        return predict_rest(talker, states, codes)
+
+    monkeypatch.setattr("thinktalk.train.stages.speaking.predict_rest", counting)
+    speaking.texts, speaking.codes, speaking.said = speaking.texts[:1], speaking.codes[:1], speaking.said[:1]
+    speaking.sparing = 1
+    for step in (0, 1):
+        speaking.loss(step, np.random.default_rng(0))
+    assert taught == [3, 11, 7, 21]  # of 28, a quarter each time all codes
 
 
 def test_a_past_in_common_is_as_good_as_one_for_each(speaking: SpeakingStage):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.random import default_rng
 
+from thinktalk.train import disturb as train_disturb
 from thinktalk.train.disturb import LOWEST_CUT, PACE, RATE, disturb
 
 SECONDS = 1.5
@@ -26,6 +27,15 @@ def test_the_same_numbers_disturb_the_same_way_and_others_otherwise(sweep: np.nd
     first, again, other = (disturb(sweep, default_rng(seed)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert len(first) != len(other) or not np.array_equal(first, other)
+
+
+def test_where_nothing_is_moved_or_missing_a_recording_comes_back(
+    sweep: np.ndarray, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("COLOUR", "NARROW", "HOLES"):
+        monkeypatch.setattr(train_disturb, name, 0)
+    same = train_disturb._reshaped(sweep, 1.0, default_rng(0))
+    np.testing.assert_allclose(same, sweep, atol=5e-3)  # the highest bin has the phase of the one below it
 
 
 def test_it_stays_a_recording_of_about_that_length(sweep: np.ndarray):

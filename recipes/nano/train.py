@@ -205,9 +205,9 @@ def main(
     Clock(out).start()
     corpus.synthesise(
         out / "corpus",
-        speak_hours=62,
+        speak_hours=56,
         hear_hours=18,
-        kokoro_hours=0.7,
+        kokoro_hours=0.5,
         workers=mine.cores,
         seed=0,
     )

@@ -26,9 +26,11 @@ import typer
 from recipes.command import command
 from recipes.nano import assemble, lessons, machine, shape, understood
 from recipes.nano.machine import Machine, Share
+from recipes.nano.measured import measured
 from recipes.nano.script import Script
 from recipes.nano.understood import Clock, JudgedSpeaking, Understood
 from thinktalk.eval.judges import moonshine, whisper_base
+from thinktalk.eval.page import table
 from thinktalk.models.qwen3_omni.chat import Processor
 from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.models.qwen3_omni.tokenizer import Tokenizer
@@ -217,10 +219,11 @@ def main(
     _side_by_side(out, mine)
     assemble.write(out, out / "checkpoint")
     print(
-        f"nano is in {out / 'checkpoint'}: try thinktalk ask 'What is two plus three?' --model {out / 'checkpoint'}",
+        f"nano is in {out / 'checkpoint'} after {Clock(out).seconds:,.0f} seconds: "
+        f"try thinktalk ask 'What is two plus three?' --model {out / 'checkpoint'}",
         flush=True,
     )
-    subprocess.run([sys.executable, "-m", "thinktalk.cli", "eval", str(out / "checkpoint")], check=True)
+    print(table(measured(out / "checkpoint", mine.side_by_side)))
     print(understood.told(out))
 
 

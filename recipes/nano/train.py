@@ -89,6 +89,7 @@ def spelling(out: Path, share: Share) -> None:
     stage = SpellingStage(_model(out, share), Corpus(out / "corpus/hear"), workers=share.workers)
     plan = Plan(steps=1300, learning_rate=2e-3, optimiser="muon", muon_rate=2.0, cooldown=0.2)
     _train(stage, plan, out / "spelling", share)
+    _when_said(out, share)  # here, not where it is needed: a heap in so many pieces makes each step after it slower
 
 
 def hearing(out: Path, share: Share) -> None:
@@ -127,15 +128,13 @@ def speaking(out: Path, share: Share) -> None:
     tokenizer = _tokenizer(out)
     speech, codes = _coded_speech(out, share)
     script, model = Script(tokenizer), _model(out, share)
-    heard = SpellingModule(model.thinker, model.config).to(share.device)
-    assemble.take(heard, out / "spelling")
     questions = (e.question for e in islice(world.exchanges("train", 1), 4000))
     stage = JudgedSpeaking(
         model,
         assemble.trained_codec(out).quantizer,
         texts=[tokenizer.encode(speech[i].text) for i in range(len(speech))],
         codes=codes,
-        said=said_of(speech, heard.eval(), tokenizer, out / "said.safetensors"),
+        said=_when_said(out, share),
         turns=[script.written(question) for question in questions],
         heard=script.heard,
         header=script.header,
@@ -185,6 +184,14 @@ def _coded_speech(out: Path, share: Share) -> tuple[Corpus, list[torch.Tensor]]:
     speech = Corpus(out / "corpus/speak")
     encoder = assemble.trained_codec(out).to(share.device)
     return speech, codes_of(speech, encoder, out / "codes.safetensors")
+
+
+def _when_said(out: Path, share: Share) -> list[torch.Tensor]:
+    """The token of every frame of `speak`, by the head that `spelling` leaves behind."""
+    model = _model(out, share)
+    heard = SpellingModule(model.thinker, model.config).to(share.device)
+    assemble.take(heard, out / "spelling")
+    return said_of(Corpus(out / "corpus/speak"), heard.eval(), _tokenizer(out), out / "said.safetensors")
 
 
 def main(

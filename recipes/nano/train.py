@@ -89,7 +89,9 @@ def spelling(out: Path, share: Share) -> None:
     stage = SpellingStage(_model(out, share), Corpus(out / "corpus/hear"), workers=share.workers)
     plan = Plan(steps=1300, learning_rate=2e-3, optimiser="muon", muon_rate=2.0, cooldown=0.2)
     _train(stage, plan, out / "spelling", share)
-    _when_said(out, share)  # here, not where it is needed: a heap in so many pieces makes each step after it slower
+    _when_said(
+        out, share
+    )  # here, not where it is needed: a heap in so many pieces makes each step after it slower
 
 
 def hearing(out: Path, share: Share) -> None:

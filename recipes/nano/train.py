@@ -142,11 +142,11 @@ def speaking(out: Path, share: Share) -> None:
         header=script.header,
         speaker=model.config.talker_config.speaker_id[shape.VOICE],
         batch=48,
-        sparing=8400,  # until the rate begins to fall
+        sparing=9600,  # until the rate begins to fall
     )
     stage.understood = Understood(out, model, tokenizer, moonshine())
     plan = Plan(
-        steps=14000,
+        steps=16000,
         learning_rate=2e-3,
         optimiser="muon",
         muon_rate=2.0,

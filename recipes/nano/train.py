@@ -5,13 +5,13 @@
             │            └─ hearing ─┬─ general ┘
             └─ seeing ───────────────┘
 
-Two cores with AVX-512 took three and a half hours, and had other work besides; without it they need more than five
-(LOG.md has what was measured). Two stages run side by side there, one core each, and the one that is left in the end
-has both; other machines are used as `machine.py` says. Every stage can be killed at any moment; the same command goes
-on from where it was. Last of all nano is measured on what was held out, and it is said after how many seconds it was
-first understood.
+How long two cores take depends on them, and on what else their machine does: LOG.md has what was measured. Two stages
+run side by side there, one core each, and the one that is left in the end has both; other machines are used as
+`machine.py` says. Every stage can be killed at any moment; the same command goes on from where it was. Last of all nano
+is measured on what was held out, and it is said after how many seconds it was first understood.
 """
 
+import os
 import subprocess
 import sys
 import time
@@ -212,6 +212,8 @@ def main(
         judge()  # better missed now than in three hours
     for engine in ("hibari", "espeak-ng", "kokoro"):
         speak(voices(engine)[0], "Hello.", HEARING_RATE)
+    if not machine.allocator():
+        print("without tcmalloc it takes a tenth longer; on Debian: apt-get install libtcmalloc-minimal4")
     out.mkdir(parents=True, exist_ok=True)
     Clock(out).start()
     corpus.synthesise(
@@ -242,7 +244,9 @@ def _side_by_side(out: Path, mine: Machine) -> None:
 
     def start(name: str, cores: int) -> None:
         command = [sys.executable, "-m", "recipes.nano.train", "--out", str(out), "--stage", name]
-        running[name] = subprocess.Popen([*command, "--cores", str(cores)])
+        running[name] = subprocess.Popen(
+            [*command, "--cores", str(cores)], env=os.environ | machine.allocator()
+        )
 
     is_last_alone = False
     while waiting or running:

@@ -89,9 +89,8 @@ def spelling(out: Path, share: Share) -> None:
     stage = SpellingStage(_model(out, share), Corpus(out / "corpus/hear"), workers=share.workers)
     plan = Plan(steps=1300, learning_rate=2e-3, optimiser="muon", muon_rate=2.0, cooldown=0.2)
     _train(stage, plan, out / "spelling", share)
-    _when_said(
-        out, share
-    )  # here, not where it is needed: a heap in so many pieces makes each step after it slower
+    # Here, not where it is needed: a heap in so many pieces makes each step after it slower.
+    _when_said(out, share)
 
 
 def hearing(out: Path, share: Share) -> None:
@@ -127,6 +126,15 @@ def general(out: Path, share: Share) -> None:
 
 def speaking(out: Path, share: Share) -> None:
     """Talker and MTP, on the codes that the codec found."""
+    plan = Plan(
+        steps=16000,
+        learning_rate=2e-3,
+        optimiser="muon",
+        muon_rate=2.0,
+        warmup=150,
+        cooldown=0.4,
+        sample_every=understood.EVERY,
+    )
     tokenizer = _tokenizer(out)
     speech, codes = _coded_speech(out, share)
     script, model = Script(tokenizer), _model(out, share)
@@ -142,18 +150,9 @@ def speaking(out: Path, share: Share) -> None:
         header=script.header,
         speaker=model.config.talker_config.speaker_id[shape.VOICE],
         batch=48,
-        sparing=9600,  # until the rate begins to fall
+        sparing=round(plan.steps * (1 - plan.cooldown)),  # until the rate begins to fall
     )
     stage.understood = Understood(out, model, tokenizer, moonshine())
-    plan = Plan(
-        steps=16000,
-        learning_rate=2e-3,
-        optimiser="muon",
-        muon_rate=2.0,
-        warmup=150,
-        cooldown=0.4,
-        sample_every=understood.EVERY,
-    )
     _train(stage, plan, out / "speaking", share)
 
 

@@ -24,9 +24,7 @@ from thinktalk.train.stage import Stage
 from thinktalk.train.stages.speech_sequence import predict_rest
 
 SPARED = 0.5  # of the frames, those that teach MTP while it is taught sparingly: each is a sequence of its own to it
-UNDERSTOOD = (
-    4  # of a frame's codes, the first: they decide what is understood, so all of these frames teach them
-)
+UNDERSTOOD = 4  # of a frame's codes, the first: they decide what is understood; all these frames teach them
 WHOLE = 0.25  # of these frames, those that teach the others too
 PLACE_WEIGHT = 1.0
 BALANCE_WEIGHT = 1e-3

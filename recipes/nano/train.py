@@ -72,7 +72,7 @@ def codec(out: Path, share: Share) -> None:
 
 def vocoder(out: Path, share: Share) -> None:
     """Code2Wav, on the codes that the codec found."""
-    plan = Plan(steps=2900, learning_rate=1e-3, cooldown=0.2, betas=(0.8, 0.99))
+    plan = Plan(steps=2600, learning_rate=1e-3, cooldown=0.2, betas=(0.8, 0.99))
     _train(_vocoder(out, share), plan, out / "vocoder", share)
 
 
@@ -120,14 +120,14 @@ def general(out: Path, share: Share) -> None:
     processor = Processor(_tokenizer(out), model.config, shape.LIMITS)
     sources = lessons.sources(Corpus(out / "corpus/hear"), Corpus(out / "corpus/kokoro"))
     batches = lessons.batches(sources, processor, budget=3072, workers=share.workers)
-    plan = Plan(steps=6000, learning_rate=1.2e-3, optimiser="muon", muon_rate=3.0, cooldown=0.35)
+    plan = Plan(steps=5600, learning_rate=1.2e-3, optimiser="muon", muon_rate=3.0, cooldown=0.35)
     _train(ThinkerStage("general", model, batches), plan, out / "general", share)
 
 
 def speaking(out: Path, share: Share) -> None:
     """Talker and MTP, on the codes that the codec found."""
     plan = Plan(
-        steps=16000,
+        steps=13000,
         learning_rate=2e-3,
         optimiser="muon",
         muon_rate=2.0,
@@ -217,9 +217,9 @@ def main(
     Clock(out).start()
     corpus.synthesise(
         out / "corpus",
-        speak_hours=56,
+        speak_hours=46,
         hear_hours=18,
-        kokoro_hours=0.5,
+        kokoro_hours=0.4,
         workers=mine.cores,
         seed=0,
     )

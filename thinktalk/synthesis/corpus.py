@@ -55,7 +55,7 @@ FIRST_SPEAK_HOURS = 3.0  # of speech before anything is heard: the codec's train
 
 _READ_SHARE = 0.35  # of what is heard, the share that asks nothing
 _NANO_SHARE = 0.4
-_SHOWN_SHARE = 0.06  # of what nano learns to say, the share that is of things shown, in ever the same words
+_SHOWN_SHARE = 0.06  # of what nano learns to say, the share of things shown, in ever the same words
 _SPEED = (0.85, 1.2)
 _MAX_INT16 = 32767
 

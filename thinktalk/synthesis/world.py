@@ -23,7 +23,8 @@ Split = Literal["train", "test"]
 TRANSCRIBE = "Transcribe the English audio into text."  # how the release is asked for it
 HELD_OUT_PERCENT = 8
 MIX: dict[Kind, float] = {"repeat": 0.45, "sum": 0.20, "fact": 0.20, "day": 0.08, "hello": 0.07}
-PLAIN_SHARE = 0.75  # of the sentences nano learns to speak, the share that answers nothing: hardly any comes twice
+# Of the sentences nano learns to speak, the share that answers nothing: few of them come twice.
+PLAIN_SHARE = 0.75
 
 
 @dataclass(frozen=True)

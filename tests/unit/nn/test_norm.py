@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.unit.nn.gradients import with_gradients
 from thinktalk.nn.norm import RMSNorm
 
 
@@ -19,15 +20,9 @@ def test_its_gradient_is_autograds(shape: tuple[int, ...], dtype: torch.dtype, t
     torch.manual_seed(0)
     norm, seen = RMSNorm(8, eps=1e-6).to(dtype), torch.randn(shape)
     torch.nn.init.normal_(norm.weight)
-    results = []
-    for function in (norm, lambda x: by_autograd(norm, x)):
-        x = seen.to(dtype, copy=True).requires_grad_()
-        norm.zero_grad()
-        y = function(x)
-        (y * torch.linspace(-1, 1, y.numel()).view(shape).to(dtype)).sum().backward()
-        assert x.grad is not None and norm.weight.grad is not None
-        assert x.grad.dtype == norm.weight.grad.dtype == dtype
-        results.append((y, x.grad, norm.weight.grad))
+    results = [
+        with_gradients(function, norm, seen, dtype) for function in (norm, lambda x: by_autograd(norm, x))
+    ]
     for mine, theirs in zip(*results, strict=True):
         assert torch.allclose(mine.float(), theirs.float(), rtol=tolerance, atol=tolerance)
     assert torch.equal(results[0][0], results[1][0])

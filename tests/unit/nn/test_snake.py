@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.unit.nn.gradients import with_gradients
 from thinktalk.nn.snake import SnakeBeta
 
 
@@ -22,15 +23,9 @@ def test_its_gradient_is_autograds(shape: tuple[int, ...], dtype: torch.dtype, t
     torch.nn.init.normal_(snake.alpha)
     torch.nn.init.normal_(snake.beta)
     snake.to(dtype)
-    results = []
-    for function in (snake, lambda x: by_autograd(snake, x)):
-        x = seen.to(dtype, copy=True).requires_grad_()
-        snake.zero_grad()
-        y = function(x)
-        (y * torch.linspace(-1, 1, y.numel()).view(shape).to(dtype)).sum().backward()
-        for gradient in (x.grad, snake.alpha.grad, snake.beta.grad):
-            assert gradient is not None and gradient.dtype == dtype
-        results.append((y, x.grad, snake.alpha.grad, snake.beta.grad))
+    results = [
+        with_gradients(function, snake, seen, dtype) for function in (snake, lambda x: by_autograd(snake, x))
+    ]
     for mine, theirs in zip(*results, strict=True):
         highest = tolerance * theirs.abs().max().item()
         assert torch.allclose(mine.double(), theirs.double(), rtol=tolerance, atol=highest)

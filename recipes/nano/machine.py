@@ -19,11 +19,17 @@ MOST = 4  # stages that can run side by side
 
 @dataclass(frozen=True)
 class Share:
-    """What a stage gets of a machine: where it computes, by how many threads, and how many draw its examples."""
+    """What a stage gets of a machine: where it computes, by how many threads, and how many draw its examples; and for how
+    many times as long."""
 
     device: torch.device
     threads: int = 1
     workers: int = 0
+    longer: float = 1.0
+
+    def steps(self, usual: int) -> int:
+        """How many a stage learns for, which usually are so many."""
+        return round(self.longer * usual)
 
     @property
     def muon_precision(self) -> Literal["fp32", "bf16"]:
@@ -54,11 +60,11 @@ class Machine:
         """Cores of the stage that is left in the end."""
         return self.cores if self.device.type == "cpu" else self.each
 
-    def share(self, cores: int) -> Share:
+    def share(self, cores: int, longer: float = 1.0) -> Share:
         """What a stage does with its cores. Beside a GPU one of them tells it what to do, and all draw."""
         if self.device.type == "cpu":
-            return Share(self.device, threads=cores)
-        return Share(self.device, workers=cores)
+            return Share(self.device, threads=cores, longer=longer)
+        return Share(self.device, workers=cores, longer=longer)
 
 
 def allocator() -> dict[str, str]:

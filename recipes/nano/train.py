@@ -29,6 +29,7 @@ from recipes.nano.machine import Machine, Share
 from recipes.nano.measured import measured
 from recipes.nano.script import Script
 from recipes.nano.understood import Clock, JudgedSpeaking, Understood
+from thinktalk.contracts import UserError
 from thinktalk.eval.judges import moonshine, whisper_base
 from thinktalk.eval.page import table
 from thinktalk.models.qwen3_omni.chat import Processor
@@ -66,13 +67,13 @@ def codec(out: Path, share: Share) -> None:
     """Encoder and codebooks, with a head that is thrown away."""
     torch.manual_seed(0)
     stage = CodecStage(shape.CODEC, Corpus(out / "corpus/speak"), quantise_from=400)
-    _train(stage, Plan(steps=2400, learning_rate=2e-3), out / "codec", share)
+    _train(stage, Plan(steps=share.steps(2400), learning_rate=2e-3), out / "codec", share)
     _coded_speech(out, share)  # once, for the two that learn from it at the same time
 
 
 def vocoder(out: Path, share: Share) -> None:
     """Code2Wav, on the codes that the codec found."""
-    plan = Plan(steps=2600, learning_rate=1e-3, cooldown=0.2, betas=(0.8, 0.99))
+    plan = Plan(steps=share.steps(2600), learning_rate=1e-3, cooldown=0.2, betas=(0.8, 0.99))
     _train(_vocoder(out, share), plan, out / "vocoder", share)
 
 
@@ -80,14 +81,14 @@ def polishing(out: Path, share: Share) -> None:
     """Code2Wav against judges. Five times the work of `vocoder`, so only where it is asked for by --stage."""
     spectral = _vocoder(out, share)
     assemble.take(spectral.module, out / "vocoder")
-    plan = Plan(steps=3000, learning_rate=1e-4, cooldown=0.5, betas=(0.8, 0.99))
+    plan = Plan(steps=share.steps(3000), learning_rate=1e-4, cooldown=0.5, betas=(0.8, 0.99))
     _train(PolishingStage(spectral, Discriminators(width=16)), plan, out / "polishing", share)
 
 
 def spelling(out: Path, share: Share) -> None:
     """The audio encoder alone: to spell what is heard."""
     stage = SpellingStage(_model(out, share), Corpus(out / "corpus/hear"), workers=share.workers)
-    plan = Plan(steps=1300, learning_rate=2e-3, optimiser="muon", muon_rate=2.0, cooldown=0.2)
+    plan = Plan(steps=share.steps(1300), learning_rate=2e-3, optimiser="muon", muon_rate=2.0, cooldown=0.2)
     _train(stage, plan, out / "spelling", share)
     # Here, not where it is needed: a heap in so many pieces makes each step after it slower.
     _when_said(out, share)
@@ -98,7 +99,7 @@ def hearing(out: Path, share: Share) -> None:
     model, clips = _model(out, share), Corpus(out / "corpus/hear")
     stage = HearingStage(model, clips, Script(_tokenizer(out)), workers=share.workers)
     assemble.take(stage.module, out / "spelling")
-    plan = Plan(steps=1300, learning_rate=2e-3, optimiser="muon", muon_rate=2.0, cooldown=0.6)
+    plan = Plan(steps=share.steps(1300), learning_rate=2e-3, optimiser="muon", muon_rate=2.0, cooldown=0.6)
     _train(stage, plan, out / "hearing", share)
 
 
@@ -107,7 +108,7 @@ def seeing(out: Path, share: Share) -> None:
     model = _model(out, share)
     vision = model.config.thinker_config.vision_config
     stage = SeeingStage(model.thinker.visual, vision, shape.LIMITS, lessons.named(), pictures.NAMES, batch=48)
-    plan = Plan(steps=6000, learning_rate=2e-3, optimiser="muon", muon_rate=3.0, cooldown=0.5)
+    plan = Plan(steps=share.steps(6000), learning_rate=2e-3, optimiser="muon", muon_rate=3.0, cooldown=0.5)
     _train(stage, plan, out / "seeing", share)
 
 
@@ -120,14 +121,14 @@ def general(out: Path, share: Share) -> None:
     processor = Processor(_tokenizer(out), model.config, shape.LIMITS)
     sources = lessons.sources(Corpus(out / "corpus/hear"), Corpus(out / "corpus/kokoro"))
     batches = lessons.batches(sources, processor, budget=3072, workers=share.workers)
-    plan = Plan(steps=5600, learning_rate=1.2e-3, optimiser="muon", muon_rate=3.0, cooldown=0.35)
+    plan = Plan(steps=share.steps(5600), learning_rate=1.2e-3, optimiser="muon", muon_rate=3.0, cooldown=0.35)
     _train(ThinkerStage("general", model, batches), plan, out / "general", share)
 
 
 def speaking(out: Path, share: Share) -> None:
     """Talker and MTP, on the codes that the codec found."""
     plan = Plan(
-        steps=13000,
+        steps=share.steps(13000),
         learning_rate=2e-3,
         optimiser="muon",
         muon_rate=2.0,
@@ -196,17 +197,27 @@ def _when_said(out: Path, share: Share) -> list[torch.Tensor]:
 
 
 def main(
-    out: Annotated[Path, typer.Option(help="Where all of it goes; 14 GB.")] = Path("build/nano"),
+    out: Annotated[
+        Path, typer.Option(help="Where all of it goes; 10 GB, times as much as it is longer.")
+    ] = Path("build/nano"),
     stage: Annotated[str, typer.Option(help="Run this stage alone.")] = "",
     cores: Annotated[int, typer.Option(help="How many it has.")] = 1,
+    longer: Annotated[
+        float, typer.Option(min=0.1, help="How many times as long it learns, from as many times as much.")
+    ] = 1.0,
 ) -> None:
     """Synthesise the corpus, run all stages, write the checkpoint to OUT/checkpoint, and measure it."""
     mine = machine.found()
     if stage:
-        share = mine.share(cores)
+        share = mine.share(cores, longer)
         torch.set_num_threads(share.threads)
         STAGES[stage](out, share)
         return
+    began = out / "longer"
+    if began.exists() and float(began.read_text()) != longer:
+        raise UserError(
+            f"{out} was begun with --longer {began.read_text()}: keep to it, or choose another folder"
+        )
     for judge in (moonshine, whisper_base):
         judge()  # better missed now than in three hours
     for engine in ("hibari", "espeak-ng", "kokoro"):
@@ -214,19 +225,20 @@ def main(
     if not machine.allocator():
         print("without tcmalloc it takes a tenth longer; on Debian: apt-get install libtcmalloc-minimal4")
     out.mkdir(parents=True, exist_ok=True)
+    began.write_text(str(longer))
     Clock(out).start()
     corpus.synthesise(
         out / "corpus",
-        speak_hours=46,
-        hear_hours=18,
-        kokoro_hours=0.4,
+        speak_hours=46 * longer,
+        hear_hours=18 * longer,
+        kokoro_hours=0.4 * longer,
         workers=mine.cores,
         seed=0,
     )
     if not (out / "tokenizer").exists():
         (out / "tokenizer").mkdir(parents=True)
         shape.tokenizer().save(out / "tokenizer")
-    _side_by_side(out, mine)
+    _side_by_side(out, mine, longer)
     assemble.write(out, out / "checkpoint")
     print(
         f"nano is in {out / 'checkpoint'} after {Clock(out).seconds:,.0f} seconds: "
@@ -237,14 +249,14 @@ def main(
     print(understood.told(out))
 
 
-def _side_by_side(out: Path, mine: Machine) -> None:
+def _side_by_side(out: Path, mine: Machine, longer: float) -> None:
     """Every stage as soon as what it needs is there. Stops all where one fails."""
     waiting, done, running = list(NEEDS), set[str](), dict[str, subprocess.Popen]()
 
     def start(name: str, cores: int) -> None:
         command = [sys.executable, "-m", "recipes.nano.train", "--out", str(out), "--stage", name]
         running[name] = subprocess.Popen(
-            [*command, "--cores", str(cores)], env=os.environ | machine.allocator()
+            [*command, "--cores", str(cores), "--longer", str(longer)], env=os.environ | machine.allocator()
         )
 
     is_last_alone = False

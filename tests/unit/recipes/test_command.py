@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,9 +13,19 @@ ASKED = (
 
 
 @pytest.mark.parametrize("asked", ASKED, ids=lambda asked: asked[0])
-def test_what_is_missing_is_said_in_one_line(asked: tuple[str, ...], tmp_path):
-    ended = subprocess.run(
-        [sys.executable, "-m", *asked, tmp_path], capture_output=True, text=True, check=False
-    )
-    assert ended.returncode == 1 and not ended.stdout
-    assert ended.stderr.startswith(f"error: no speech in {tmp_path}") and ended.stderr.count("\n") == 1
+def test_what_is_missing_is_said_in_one_line(asked: tuple[str, ...], tmp_path: Path):
+    assert _complaint(*asked, tmp_path).startswith(f"error: no speech in {tmp_path}")
+
+
+def test_what_was_begun_for_longer_does_not_end_sooner(tmp_path: Path):
+    (tmp_path / "longer").write_text("2.0")
+    complaint = _complaint("recipes.nano.train", "--out", tmp_path)
+    assert complaint.startswith(f"error: {tmp_path} was begun with --longer 2.0")
+    assert [path.name for path in tmp_path.iterdir()] == ["longer"]
+
+
+def _complaint(*asked: str | Path) -> str:
+    """The one line in which a recipe ends."""
+    ended = subprocess.run([sys.executable, "-m", *asked], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1 and not ended.stdout and ended.stderr.count("\n") == 1
+    return ended.stderr

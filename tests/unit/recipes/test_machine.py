@@ -33,6 +33,12 @@ def test_cores_compute_or_draw_for_what_computes():
     assert Machine(GPU, 16).share(4) == Share(GPU, threads=1, workers=4)
 
 
+def test_a_stage_learns_so_many_times_as_long():
+    assert Machine(CPU, 2).share(1).steps(2400) == 2400
+    assert Machine(CPU, 2).share(1, longer=2.5).steps(2401) == 6002
+    assert Machine(GPU, 16).share(4, longer=0.5).steps(2400) == 1200
+
+
 @pytest.mark.skipif(not find_library("tcmalloc_minimal"), reason="there is no tcmalloc")
 def test_a_stage_gets_its_memory_from_tcmalloc():
     loaded = "print('tcmalloc' in open('/proc/self/maps').read())"

@@ -23,6 +23,7 @@ from thinktalk.synthesis.world import plain_sentences
 from thinktalk.train.data.example import Example
 from thinktalk.train.data.manifest import write
 from thinktalk.train.finetune import Settings, finetune
+from thinktalk.train.stages.timbre import STEPS
 from thinktalk.train.tasks import SpeakerTask
 
 
@@ -32,7 +33,7 @@ def new_voice(
     name: Annotated[str, typer.Option(help="What the new voice is called.")] = "ada",
     minutes: Annotated[float, typer.Option(help="How much the speaker records.")] = 5.0,
     model: Model = "nano",
-    steps: int = 1500,
+    steps: Annotated[int, typer.Option(help="How many it learns.")] = STEPS,
     sentences: Annotated[int, typer.Option(help="On how many held-out ones it is measured.")] = 40,
 ) -> None:
     """Leaves OUT/recordings, and in OUT/voice the checkpoint; prints what `thinktalk eval` says of it."""

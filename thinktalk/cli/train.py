@@ -12,7 +12,7 @@ from thinktalk.cli import options
 from thinktalk.cli.terminal import note
 from thinktalk.contracts import UserError
 from thinktalk.train.finetune import Settings, Task, finetune
-from thinktalk.train.tasks import SftTask, SpeakerTask, TalkerTask
+from thinktalk.train.tasks import SftTask, SpeakerTask, TalkerTask, voice_steps
 
 app = typer.Typer(add_completion=False)
 
@@ -121,7 +121,15 @@ def speaker(
     voice: Annotated[str, typer.Option(metavar="NAME", help="What the voice shall be called.")],
     model: options.Model = options.DEFAULT_MODEL,
     codec: Codec = None,
-    steps: Steps = 500,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="How many batches to learn from.",
+            show_default="500; 1500 where the codec knows one voice, as nano's",
+        ),
+    ] = None,
     learning_rate: Rate = 1e-3,
     batch_tokens: BatchTokens = 2048,
     lora: Lora = 16,
@@ -134,12 +142,14 @@ def speaker(
     """Give the model a new voice from minutes of recordings. With --lora 0 the voice's own row learns alone."""
     if not voice.strip().isidentifier():
         raise UserError(f"{voice!r} cannot be the name of a voice; give one word of letters, digits and _")
+    folder = locate(model)
+    codec = codec or folder
     settings = Settings(
-        locate(model), tuple(data), out, steps, learning_rate, batch_tokens, lora, lora_experts, precision,
-        recompute, seed, skip,
+        folder, tuple(data), out, steps or voice_steps(codec), learning_rate, batch_tokens, lora, lora_experts,
+        precision, recompute, seed, skip,
     )  # fmt: skip
     _run(
-        SpeakerTask(settings, codec or settings.model, voice.strip()),
+        SpeakerTask(settings, codec, voice.strip()),
         settings,
         f"wrote {out}: thinktalk say --model {out} --voice {voice} ...",
     )

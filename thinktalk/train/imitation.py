@@ -23,7 +23,7 @@ PERIOD = 1000 * STEP / SPEAKING_RATE  # ms, the same
 
 def pitch_of(sound: Tensor) -> np.ndarray:
     """Sound [n] at 24 kHz -> Hz at every moment [n // STEP + 1], 0 where nothing hums. Raises UserError without WORLD."""
-    world, samples = _world(), sound.double().numpy()
+    world, samples = world_vocoder(), sound.double().numpy()
     pitch, times = world.dio(samples, SPEAKING_RATE, frame_period=PERIOD)
     return world.stonemask(samples, pitch, times, SPEAKING_RATE)
 
@@ -38,7 +38,7 @@ def imitation(melody: np.ndarray, recording: Tensor, pitch: np.ndarray, beside: 
     """The sound [len(melody) * STEP] of a recording [m] with the melody of the other reading, which is in Hz, as high as
     it is to be. pitch: the recording's own. beside [hops]: where in it the same is said as in each hop of the other.
     """
-    world, samples = _world(), recording.double().numpy()
+    world, samples = world_vocoder(), recording.double().numpy()
     times = np.arange(len(pitch)) * STEP / SPEAKING_RATE
     throat = world.cheaptrick(samples, pitch, times, SPEAKING_RATE)
     breath = world.d4c(samples, pitch, times, SPEAKING_RATE)
@@ -57,7 +57,8 @@ def _at(frames: np.ndarray, moments: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(frames[low] * (1 - part) + frames[high] * part)
 
 
-def _world() -> ModuleType:
+def world_vocoder() -> ModuleType:
+    """The library that takes recordings apart. Raises UserError where it is not installed."""
     try:
         import pyworld
     except ImportError as error:

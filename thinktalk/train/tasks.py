@@ -151,6 +151,11 @@ class SpeakerTask(TalkerTask):
         return knows_one_voice(self.codec) and (known is None or config.mark(known) is not None)
 
 
+def voice_steps(codec: Path) -> int:
+    """How many steps a new voice wants: more, where only its sound is learnt."""
+    return timbre.STEPS if knows_one_voice(codec) else speaker.STEPS
+
+
 def check_speaks(model: Qwen3Omni) -> None:
     """Raise UserError where a model has no speaking parts."""
     if not model.speaks:

@@ -64,6 +64,15 @@ def test_talker_and_speaker(run: Run, asked: list[tuple[Any, Settings]], tmp_pat
     )
 
 
+def test_a_voice_has_the_steps_that_its_codec_wants(
+    run: Run, asked: list[tuple[Any, Settings]], tmp_path: Path
+):
+    common = ("train", "speaker", "--data", "a.jsonl", "--out", tmp_path / "out", "--voice", "ada")
+    for more in ((), ("--codec", tmp_path), ("--steps", 7)):
+        assert run(*common, *more).code == 0
+    assert [settings.steps for _, settings in asked] == [1500, 500, 7]
+
+
 @pytest.mark.parametrize(
     "arguments, complaint",
     [

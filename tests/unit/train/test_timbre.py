@@ -192,10 +192,11 @@ def test_a_voice_is_higher_by_what_hums():
     assert interval([low], [whisper]) == interval([whisper], [high]) == 1
 
 
-def test_without_world_it_is_said_where_it_is(monkeypatch: pytest.MonkeyPatch):
+def test_without_world_it_is_said_at_once_where_it_is(omni: Qwen3Omni, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "pyworld", None)
     with pytest.raises(UserError, match="pip install pyworld-prebuilt"):
-        pitch_of(vowel(100, 600))
+        prepare(omni, "ada")
+    assert "ada" not in omni.config.talker_config.speaker_id
 
 
 # --------------------------------------------------------------------------- the stage

@@ -14,6 +14,7 @@ from thinktalk.models.qwen3_omni.omni import Qwen3Omni
 from thinktalk.train.lora import ATTENTION, EXPERTS, adapt
 from thinktalk.train.stages.talker import SpokenBatches, TalkerStage
 
+STEPS = 500  # that some minutes of recordings want
 LAYERS = ("talker.model", "talker.code_predictor")
 PROJECTIONS = ("gate_proj", "up_proj", "down_proj")  # of MTP and of the shared experts
 

@@ -28,13 +28,14 @@ from thinktalk.train.beside import beside
 from thinktalk.train.data.conversation import Encoded
 from thinktalk.train.data.recordings import samples_of
 from thinktalk.train.ear import heard, heard_throughout
-from thinktalk.train.imitation import imitation, interval, pitch_of
+from thinktalk.train.imitation import imitation, interval, pitch_of, world_vocoder
 from thinktalk.train.losses.spectral import spectra
 from thinktalk.train.own_speech import OwnSpeech
 from thinktalk.train.stage import Stage
 from thinktalk.train.stages.speaker import add_speaker, speaker_id
 from thinktalk.train.stages.vocoder import distance, say_pieces
 
+STEPS = 1500  # that five minutes of recordings want
 PIECES = 3  # of the new voice a step, and as many of the others
 FRAMES = 20  # of a piece
 EAR_WEIGHT = 3.0
@@ -59,6 +60,7 @@ def prepare(model: Qwen3Omni, name: str) -> int:
     A new voice is the first there is to the Talker, and has a mark that begins as loud as a second code: a last code is a
     whisper, and would not be heard; were it as loud as a first, the words would not be.
     """
+    world_vocoder()  # better missed now than when all texts are said
     config, code2wav = model.config.talker_config, model.code2wav
     model.requires_grad_(False)
     code2wav.requires_grad_(True)

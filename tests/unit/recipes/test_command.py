@@ -26,6 +26,8 @@ def test_what_was_begun_for_longer_does_not_end_sooner(tmp_path: Path):
 
 def _complaint(*asked: str | Path) -> str:
     """The one line in which a recipe ends."""
-    ended = subprocess.run([sys.executable, "-m", *asked], capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-m", *asked], capture_output=True, text=True, check=False, timeout=120
+    )
     assert ended.returncode == 1 and not ended.stdout and ended.stderr.count("\n") == 1
     return ended.stderr

@@ -207,17 +207,17 @@ def main(
     ] = 1.0,
 ) -> None:
     """Synthesise the corpus, run all stages, write the checkpoint to OUT/checkpoint, and measure it."""
+    began = out / "longer"
+    if began.exists() and float(began.read_text()) != longer:
+        raise UserError(
+            f"{out} was begun with --longer {began.read_text()}: keep to it, or choose another folder"
+        )
     mine = machine.found()
     if stage:
         share = mine.share(cores, longer)
         torch.set_num_threads(share.threads)
         STAGES[stage](out, share)
         return
-    began = out / "longer"
-    if began.exists() and float(began.read_text()) != longer:
-        raise UserError(
-            f"{out} was begun with --longer {began.read_text()}: keep to it, or choose another folder"
-        )
     for judge in (moonshine, whisper_base):
         judge()  # better missed now than in three hours
     for engine in ("hibari", "espeak-ng", "kokoro"):

@@ -17,9 +17,10 @@ def test_what_is_missing_is_said_in_one_line(asked: tuple[str, ...], tmp_path: P
     assert _complaint(*asked, tmp_path).startswith(f"error: no speech in {tmp_path}")
 
 
-def test_what_was_begun_for_longer_does_not_end_sooner(tmp_path: Path):
+@pytest.mark.parametrize("alone", [(), ("--stage", "codec")], ids=["all", "a stage"])
+def test_what_was_begun_for_longer_does_not_end_sooner(alone: tuple[str, ...], tmp_path: Path):
     (tmp_path / "longer").write_text("2.0")
-    complaint = _complaint("recipes.nano.train", "--out", tmp_path)
+    complaint = _complaint("recipes.nano.train", *alone, "--out", tmp_path)
     assert complaint.startswith(f"error: {tmp_path} was begun with --longer 2.0")
     assert [path.name for path in tmp_path.iterdir()] == ["longer"]
 

@@ -121,7 +121,7 @@ def general(out: Path, share: Share) -> None:
     processor = Processor(_tokenizer(out), model.config, shape.LIMITS)
     sources = lessons.sources(Corpus(out / "corpus/hear"), Corpus(out / "corpus/kokoro"))
     batches = lessons.batches(sources, processor, budget=3072, workers=share.workers)
-    plan = Plan(steps=share.steps(5600), learning_rate=1.2e-3, optimiser="muon", muon_rate=3.0, cooldown=0.35)
+    plan = Plan(steps=share.steps(7200), learning_rate=1.2e-3, optimiser="muon", muon_rate=3.0, cooldown=0.35)
     _train(ThinkerStage("general", model, batches), plan, out / "general", share)
 
 

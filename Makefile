@@ -54,8 +54,8 @@ lint: $(VENV)/test ## ruff, pyright and the import rules
 format: $(VENV)/test ## let ruff mend what it can
 	@$(BIN)/ruff check --fix $(SOURCES); $(BIN)/ruff format $(SOURCES)
 
-nano: $(VENV)/voices ## train nano from nothing: its world, its voices, every part; then measure it
-	@$(BIN)/python -m recipes.nano.train
+nano: $(VENV)/voices ## train every part of nano from nothing, then measure it (LONGER=2: for twice as long)
+	@$(BIN)/python -m recipes.nano.train $(if $(LONGER),--longer $(LONGER))
 
 nano-report: $(VENV)/eval ## measure nano with two independent judges
 	@$(BIN)/thinktalk eval nano --page docs/nano.md

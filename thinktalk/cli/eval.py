@@ -141,4 +141,4 @@ training: sentences, combinations of what is shown, and the engines called never
 
 The judges are speech recognisers made by others. Their floor is what they get wrong of the recordings that a figure
 was measured on; for answers aloud, how many are recognised when the right answer is read by the same voice.
-“Codec resynthesis” is the source voice through the codec: no Talker can do better."""
+“Codec resynthesis” is the source voice through the codec: but for chance no Talker can do better."""

@@ -55,7 +55,7 @@ format: $(VENV)/test ## let ruff mend what it can
 	@$(BIN)/ruff check --fix $(SOURCES); $(BIN)/ruff format $(SOURCES)
 
 nano: $(VENV)/voices ## train every part of nano from nothing, then measure it (LONGER=2: for twice as long)
-	@$(BIN)/python -m recipes.nano.train $(if $(LONGER),--longer $(LONGER))
+	@$(BIN)/python -m recipes.nano.train $(if $(LONGER),--longer $(LONGER) --out build/nano-$(LONGER))
 
 nano-report: $(VENV)/eval ## measure nano with two independent judges
 	@$(BIN)/thinktalk eval nano --page docs/nano.md
